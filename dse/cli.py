@@ -1,0 +1,363 @@
+"""The command line: parse, call one function, print. The only file that prints or exits; heavy imports wait for their command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dse import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dse.compare import Choice
+    from dse.results import Results
+    from dse.sweep import Progress
+
+app = typer.Typer(
+    help="Choose the encoding and the array of an xnor-popcount accelerator before the chip exists.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+ResultsFolder = Annotated[Path, typer.Argument(help="Folder that `dse sweep` wrote.")]
+Technology = Annotated[str | None, typer.Option(help="One of the technologies that were swept [default: the first].")]
+Minimise = Annotated[str | None, typer.Option(help="Column that makes a design best [default: as the experiment says].")]
+Require = Annotated[list[str] | None, typer.Option(help="What a precision must satisfy to win, e.g. 'accuracy >= 0.98'.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")]
+
+
+def main() -> None:
+    """Entry point: bad input is one line and exit code 2, an interrupt 130."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _fail("interrupted; finished chunks are kept, run the sweep again with --resume", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (ValueError, OSError, OverflowError) as error:
+        _fail(" ".join(str(error).split()), 2)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"dse {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what the demo makes.")] = Path("demo-results"),
+    workers: Workers = 2,
+) -> None:
+    """Run the main job on the shipped example: encode, execute, sweep, decide, report."""
+    from dse.demo import demo as run_demo
+
+    with _progress("sweep") as progress:
+        made = run_demo(output, workers=workers, say=print, progress=progress)
+    _print_decision(made.results, made.decision.table, made.decision.choice)
+    print(f"report   {made.report.resolve()}")
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="Experiment file to write.")] = Path("experiment.toml")) -> None:
+    """Write a commented experiment file to start from."""
+    from dse.template import write_template
+
+    write_template(path)
+    print(f"wrote {path}; next: dse sweep {path} -o results")
+
+
+@app.command()
+def encode(
+    model: Annotated[Path, typer.Argument(help="QONNX file.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors].")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a QONNX network into packed {-1,+1} planes and integer thresholds."""
+    from dse.summary import network_summary
+    from workloads.files import save
+    from workloads.onnx_import import load_onnx
+
+    encoded = load_onnx(model)
+    target = output or model.with_suffix(".safetensors")
+    save(encoded, target)
+    if as_json:
+        _print_json({"file": str(target), **network_summary(encoded.network)})
+        return
+    _print_layers(network_summary(encoded.network))
+    print(f"wrote {target}")
+
+
+networks_app = typer.Typer(help="Built-in networks.", invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(networks_app, name="networks")
+
+
+@networks_app.callback()
+def networks(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the built-in networks."""
+    if context.invoked_subcommand is not None:
+        return
+    from dse.summary import zoo_table
+
+    _print_table(zoo_table(), as_json)
+
+
+@networks_app.command("show")
+def networks_show(
+    name: Annotated[str, typer.Argument(help="A built-in network, or the path of an encoded one.")],
+    m: Annotated[int, typer.Option("--m", help="Activation bits of a built-in network.")] = 1,
+    k: Annotated[int, typer.Option("--k", help="Weight bits of a built-in network.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Show a network layer by layer: shapes, bits, operations."""
+    from dse.summary import named_network, network_summary
+
+    summary = network_summary(named_network(name, m, k))
+    if as_json:
+        _print_json(summary)
+        return
+    _print_layers(summary)
+
+
+@app.command()
+def technologies(as_json: AsJson = False) -> None:
+    """List the built-in technologies, their limits and where their constants come from."""
+    from dse.summary import technology_table
+
+    _print_table(technology_table(), as_json)
+
+
+@app.command()
+def run(
+    network: Annotated[Path, typer.Argument(help="Encoded network (.safetensors), or QONNX.")],
+    inputs: Annotated[Path, typer.Option("--input", help="Images, .npy of shape (N, channels, height, width).")],
+    output: Annotated[Path | None, typer.Option(help="Write outputs (.npy), in the units of the source model.")] = None,
+    integers: Annotated[Path | None, typer.Option(help="Write the raw accumulators of every layer (.npz).")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Classes (.npy) to report accuracy against.")] = None,
+    width: Annotated[int, typer.Option(help="Bits of a packed word: 8, 16, 32 or 64.")] = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Execute an encoded network bit-exactly with xnor and popcount, and count what it did."""
+    from dse.execute import execute
+
+    done = execute(network, inputs, labels=labels, output=output, integers=integers, width=width)
+    if as_json:
+        _print_json(done.summary)
+        return
+    _print_table(done.actions, False)
+    accuracy = done.summary["accuracy"]
+    print(f"{done.summary['images']} images" + ("" if accuracy is None else f", accuracy {accuracy:.4f}"))
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML); `dse init` writes one.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Results folder.")] = Path("results"),
+    workers: Workers = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted sweep of the same experiment.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate every design of a space on every network."""
+    from dse.experiment import load
+    from dse.sweep import sweep as run_sweep
+
+    with _progress("sweep") as progress:
+        done = run_sweep(load(experiment), output, workers=workers, resume=resume, progress=progress)
+    counts = {name: done.manifest[name] for name in ("evaluated", "feasible", "infeasible")}
+    if as_json:
+        _print_json({"results": str(done.path), **counts})
+        return
+    print(f"{counts['evaluated']:,} designs evaluated, {counts['feasible']:,} feasible -> {done.path}")
+    for reason, count in sorted(counts["infeasible"].items(), key=lambda item: -item[1]):
+        print(f"  {count:>12,} infeasible: {reason}")
+
+
+@app.command()
+def pareto(
+    results: ResultsFolder,
+    objectives: Annotated[list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")] = None,
+    technology: Technology = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the front as .csv or .md.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the designs that no other design beats in every objective."""
+    from dse.explain import experiment_of
+    from dse.front import front_rows
+    from dse.results import open_results
+    from dse.summary import FRONT_COLUMNS, write_table
+
+    opened = open_results(results)
+    wanted = tuple(objectives or experiment_of(opened).objectives)
+    table = front_rows(opened, wanted, technology=technology)
+    if output is not None:
+        write_table(table, output)
+        print(f"wrote {output}: {len(table)} designs")
+        return
+    _print_table(table, as_json, list(dict.fromkeys([*FRONT_COLUMNS, *wanted])))
+
+
+@app.command()
+def compare(
+    results: ResultsFolder,
+    by: Annotated[str, typer.Option(help="What to set side by side: precision.")] = "precision",
+    minimise: Minimise = None,
+    require: Require = None,
+    technology: Technology = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as .csv or .md.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare encoding precisions, each at its best design, with the mac twin and the paper's fp32 bound."""
+    from dse.compare import decide
+    from dse.results import open_results
+    from dse.summary import write_table
+
+    if by != "precision":
+        raise ValueError(f"--by must be precision, not {by!r}")
+    opened = open_results(results)
+    choice = _choice(opened, minimise, require, technology)
+    decision = decide(opened, choice)
+    if output is not None:
+        write_table(decision.table, output)
+        print(f"wrote {output}: {len(decision.table)} networks")
+    elif as_json:
+        _print_json({"winner": decision.winner, "networks": _records(decision.table)})
+    else:
+        _print_decision(opened, decision.table, choice)
+
+
+@app.command()
+def explain(results: ResultsFolder, row: Annotated[int, typer.Argument(help="Row number, as pareto and compare print it.")], as_json: AsJson = False) -> None:
+    """Show the sum behind each figure of one design, down to the constants and their sources."""
+    from dse.explain import explain as run_explain
+    from dse.results import open_results
+
+    found = run_explain(open_results(results), row)
+    evaluation = found.evaluation
+    if as_json:
+        tables = {name: _records(getattr(found, name)) for name in ("layers", "energy", "silicon", "constants")}
+        _print_json({"row": row, "network": evaluation.network.name, "design": evaluation.design.name, **tables})
+        return
+    print(f"row {row}: {evaluation.network.name} on {evaluation.design.name}")
+    for title, table in (("layers", found.layers), ("energy", found.energy), ("silicon", found.silicon), ("constants", found.constants)):
+        print(f"\n{title}")
+        _print_table(table, False)
+
+
+@app.command()
+def report(
+    results: ResultsFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML page to write.")] = Path("report.html"),
+    minimise: Minimise = None,
+    require: Require = None,
+    technology: Technology = None,
+    images: Annotated[Path | None, typer.Option(help="Folder for the figures as PNG and SVG (needs the extra `images`).")] = None,
+) -> None:
+    """Write one self-contained HTML page that opens offline."""
+    from dse.report import build_report
+    from dse.results import open_results
+    from reports.gallery import pictures
+    from reports.images import write_images
+    from reports.page import write_page
+
+    opened = open_results(results)
+    page = build_report(opened, choice=_choice(opened, minimise, require, technology), command=" ".join(["dse", *sys.argv[1:]]))
+    print(f"wrote {write_page(page, output)}")
+    if images is not None:
+        for suffix in ("png", "svg"):
+            for path in write_images(pictures(page), images, suffix=suffix):
+                print(f"wrote {path}")
+
+
+@app.command()
+def validate(as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40) -> None:
+    """Run the agreements between the levels of truth and print how far each is from the one below."""
+    from dse.validate import validate as run_validate
+
+    table = run_validate(cases=cases)
+    _print_table(table, as_json)
+    if not table["agrees"].all():
+        raise typer.Exit(1)
+
+
+def _choice(opened: Results, minimise: str | None, require: Sequence[str] | None, technology: str | None) -> Choice:
+    from dse.compare import Choice
+    from dse.experiment import constraint
+    from dse.explain import experiment_of
+
+    wanted = [constraint(text, "--require") for text in require or ()]
+    return Choice.of(experiment_of(opened), minimise=minimise, require=wanted, technology=technology)
+
+
+def _print_decision(opened: Results, table: pd.DataFrame, choice: Choice) -> None:
+    from dse.compare import Decision
+    from dse.report import answer
+    from dse.summary import decision_view
+
+    winner = table.loc[table["winner"], "row"]
+    print()
+    _print_table(decision_view(table), False)
+    print()
+    print(answer(Decision(table, choice, int(winner.iloc[0]) if len(winner) else None)))
+    print(f"explain  dse explain {opened.path} {int(table['row'].iloc[0] if not len(winner) else winner.iloc[0])}")
+
+
+def _print_layers(summary: dict[str, Any]) -> None:
+    import pandas as pd
+
+    _print_table(pd.DataFrame(summary["layers"]), False)
+    print(f"{summary['name']}: {summary['macs']:,} MACs, {summary['parameters']:,} weights, {summary['model_kib']:.1f} KiB, {summary['precision']}")
+
+
+def _print_table(table: pd.DataFrame, as_json: bool, columns: Sequence[str] = ()) -> None:
+    from reports.tables import text_table
+
+    if as_json:
+        _print_json(_records(table[list(columns)] if columns else table))
+    else:
+        print(text_table(table, columns))
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values, NaN as null."""
+    return [{name: None if value != value else value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, allow_nan=False, default=lambda item: item.item()))
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Progress]:
+    """A bar with rate and time left on a terminal, a plain line every tenth in a log."""
+    from dse.progress import bar, lines
+
+    with bar(label) if sys.stderr.isatty() else lines(label) as update:
+        yield update
+
+
+if __name__ == "__main__":
+    main()

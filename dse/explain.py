@@ -1,0 +1,130 @@
+"""One row, taken apart: the sum behind each figure, down to the constants and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dse.experiment import Experiment, parse
+from dse.results import Results
+from dse.space import blocks, design
+from hwmodels.design import Design
+from hwmodels.models import Evaluation, evaluate
+from hwmodels.pricing import Build, Term, area_terms, energy_terms, resource_terms
+from hwmodels.technology import Technology
+from workloads.files import network_from_header
+from workloads.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A row evaluated again, one design at a time, with tables of what its figures are made of."""
+
+    row: int
+    evaluation: Evaluation
+    layers: pd.DataFrame
+    energy: pd.DataFrame
+    silicon: pd.DataFrame
+    constants: pd.DataFrame
+
+
+def experiment_of(opened: Results) -> Experiment:
+    """The experiment that a folder was swept from. Its network files are not opened and need not exist any more."""
+    return parse(opened.experiment_text, base=opened.path, where=str(opened.path / "experiment.toml"), find_files=False)
+
+
+def networks_of(opened: Results) -> tuple[Network, ...]:
+    """The networks of a sweep, as the manifest keeps them."""
+    return tuple(network_from_header(entry["shape"]) for entry in opened.manifest["networks"])
+
+
+def design_of(opened: Results, row: int) -> tuple[Network, Design]:
+    """The network and the design of one row. Raises ValueError for a row that was not swept."""
+    networks = networks_of(opened)
+    block, found = design(blocks(experiment_of(opened).space, networks), row)
+    return networks[block.network], found
+
+
+def explain(opened: Results, row: int) -> Explanation:
+    """Evaluate one row again and list the terms of every sum. Raises ValueError where the row is infeasible, saying why."""
+    network, chosen = design_of(opened, row)
+    return explain_design(network, chosen, row=row)
+
+
+def explain_design(network: Network, chosen: Design, *, row: int = -1) -> Explanation:
+    """The same for any network and design."""
+    evaluation = evaluate(network, chosen)
+    build, node = Build.of(chosen), evaluation.technology
+    energy = energy_terms(evaluation.activity, build, node)
+    silicon = area_terms(build, node) if node.kind == "asic" else resource_terms(build, node)
+    return Explanation(
+        row=row,
+        evaluation=evaluation,
+        layers=layer_table(evaluation),
+        energy=_term_table(energy, 1000.0, "nJ"),
+        silicon=_term_table(silicon, 1e6 if node.kind == "asic" else 1.0, "mm2" if node.kind == "asic" else None),
+        constants=_constant_table((*energy, *silicon), node),
+    )
+
+
+def layer_table(evaluation: Evaluation) -> pd.DataFrame:
+    """One row per layer: mapping, cycles by cause, energy by component, what bounds it."""
+    return pd.DataFrame([_layer_row(evaluation, index) for index in range(len(evaluation.layers))])
+
+
+def _layer_row(evaluation: Evaluation, index: int) -> Mapping[str, Any]:
+    result = evaluation.layers[index]
+    layer, activity, cost = result.layer, result.evaluated.activity, result.cost
+    mapping = result.evaluated.mapping
+    bits = activity.memory_read_bits + activity.memory_write_bits
+    operations = 2 * getattr(layer, "macs", 0) * layer.act_bits * getattr(layer, "weight_bits", 0)
+    causes = ("load", "fill", "compute", "drain", "stall", "store")
+    return {
+        "layer": layer.name,
+        "kind": type(layer).__name__.lower(),
+        "macs": getattr(layer, "macs", 0),
+        "act_bits": layer.act_bits,
+        "weight_bits": getattr(layer, "weight_bits", 0),
+        "mapping": f"{mapping.dataflow}, {mapping.groups} groups, block {mapping.block[0]}x{mapping.block[1]}",
+        "latency_us": float(cost.latency_us),
+        **{f"{cause}_cycles": getattr(activity.cycles, f"{cause}_cycles") for cause in causes},
+        "energy_nj": float(cost.energy_nj),
+        **{f"energy_{part}_nj": float(getattr(cost, f"energy_{part}_nj")) for part in ("pe", "post", "buffer", "memory", "leakage")},
+        "utilisation": result.utilisation,
+        "bound": activity.bound,
+        "ops_per_byte": operations / (bits / 8),
+        "gops": operations / float(cost.latency_us) / 1000.0,
+    }
+
+
+def _term_table(terms: Sequence[Term], scale: float, unit: str | None) -> pd.DataFrame:
+    rows = [
+        {
+            "component": term.component,
+            "term": term.name,
+            "count": float(term.count),
+            "each": float(term.each),
+            "each_unit": term.unit,
+            "amount": float(term.amount) / scale,
+            "unit": unit or term.unit,
+            "constants": ", ".join(term.constants),
+        }
+        for term in terms
+        if float(term.amount) > 0
+    ]
+    return pd.DataFrame(rows)
+
+
+def _constant_table(terms: Sequence[Term], node: Technology) -> pd.DataFrame:
+    """Every constant that the terms use, once, with its source."""
+    names = dict.fromkeys(name for term in terms for name in term.constants)
+    rows = [
+        {"name": name, "value": constant.value, "unit": constant.unit, "source": constant.source}
+        for name, constant in ((name, node.constants[name]) for name in names if name in node.constants)
+    ]
+    if node.sram is not None and "sram" in names:
+        rows.append({"name": "sram", "value": float("nan"), "unit": "table", "source": node.sram.source})
+    return pd.DataFrame(rows)

@@ -1,0 +1,173 @@
+"""A results folder: manifest.json, the experiment as it was, and Parquet parts, one per finished chunk.
+
+A part is written to a temporary name and renamed, so a part that exists is whole; which chunks are done is read
+from the parts, so a killed sweep loses at most the chunks in flight. Any Parquet reader opens the parts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FORMAT, VERSION = "dse-results", 1
+COUNTS_KEY = b"dse_counts"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the rows of a chunk: evaluated, feasible, and why the others were not."""
+
+    evaluated: int
+    feasible: int
+    infeasible: Mapping[str, int]
+
+    def __add__(self, other: Counts) -> Counts:
+        reasons = Counter(self.infeasible)
+        reasons.update(other.infeasible)
+        return Counts(self.evaluated + other.evaluated, self.feasible + other.feasible, dict(sorted(reasons.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """An opened results folder."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def experiment_text(self) -> str:
+        """The experiment file as it was when the sweep began."""
+        return (self.path / "experiment.toml").read_text(encoding="utf-8")
+
+    def parts(self) -> tuple[Path, ...]:
+        """Finished parts in row order."""
+        return tuple(sorted((self.path / "parts").glob("part-*.parquet")))
+
+    def table(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """All feasible rows in row order, or only some columns of them."""
+        tables = [read_part(part, columns) for part in self.parts()]
+        return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame()
+
+    def rows(self, wanted: Sequence[int]) -> pd.DataFrame:
+        """The rows of these numbers, in row order; numbers that no part holds are missing."""
+        keep = pa.array(sorted(wanted), pa.int64())
+        tables = [pq.read_table(part, filters=pa.compute.field("row").isin(keep)) for part in self.parts()]
+        return pa.concat_tables(tables).to_pandas()
+
+    def counts(self) -> Counts:
+        """Sum over the parts."""
+        return sum((part_counts(part) for part in self.parts()), Counts(0, 0, {}))
+
+
+def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """One part. Raises ValueError with its path where it is damaged or lacks a column."""
+    try:
+        return pq.read_table(path, columns=None if columns is None else list(columns))
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise ValueError(f"{path}: must be a whole part of a sweep, but {_line(error)}; delete it and resume the sweep") from error
+
+
+def part_counts(path: Path) -> Counts:
+    """The counts in the footer of a part."""
+    try:
+        return Counts(**json.loads(pq.read_schema(path).metadata[COUNTS_KEY]))
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: must be a whole part of a sweep, but {_line(error)}; delete it and resume the sweep") from error
+
+
+def open_results(path: str | Path) -> Results:
+    """Open a folder. Raises ValueError where it is not a results folder of this version."""
+    folder = Path(path)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{folder}: must be a results folder with a manifest.json, but {error.strerror or error}") from error
+    except ValueError as error:
+        raise ValueError(f"{folder / 'manifest.json'}: must be JSON, but {_line(error)}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ValueError(f"{folder / 'manifest.json'}: format must be {FORMAT!r}")
+    if manifest.get("version") != VERSION:
+        raise ValueError(f"{folder}: must be results of version {VERSION}, not {manifest.get('version')!r}; sweep again into a new folder")
+    return Results(folder, manifest)
+
+
+def create(path: Path, manifest: Mapping[str, Any], experiment_text: str) -> None:
+    """Lay out a new folder. Raises ValueError where it cannot be written."""
+    try:
+        (path / "parts").mkdir(parents=True, exist_ok=True)
+        write_text(path / "experiment.toml", experiment_text)
+        write_manifest(path, manifest)
+    except OSError as error:
+        raise ValueError(f"{path}: the output folder must be writable, but {error.strerror or error}") from error
+
+
+def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Replace manifest.json, all or nothing."""
+    write_text(path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, all or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def part_path(path: Path, chunk: int) -> Path:
+    """Where the part of a chunk lies."""
+    return path / "parts" / f"part-{chunk:06d}.parquet"
+
+
+def write_part(path: Path, chunk: int, table: pa.Table, counts: Counts) -> None:
+    """Write the part of one finished chunk, all or nothing."""
+    target = part_path(path, chunk)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    table = table.replace_schema_metadata({COUNTS_KEY: json.dumps(asdict(counts), sort_keys=True).encode()})
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def whole(path: Path) -> bool:
+    """Whether a part exists and its footer is readable."""
+    try:
+        part_counts(path)
+    except ValueError:
+        return False
+    return True
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system releases it however the process ends. Raises ValueError if another holds it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = open(path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise ValueError(f"{path}: the output folder must be writable, but {error.strerror or error}") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"{path}: must be used by one sweep at a time, but another one is running in it") from None
+        yield
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

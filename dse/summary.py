@@ -1,0 +1,106 @@
+"""Small tables for people: networks, technologies, the decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dse.variants import load_network
+from hwmodels.technology import TECHNOLOGIES, Technology
+from reports.tables import csv_table, markdown_table
+from reports.wording import design_words
+from workloads.layers import Conv, Dense, Layer
+from workloads.network import Network
+from workloads.zoo import NETWORKS
+
+FRONT_COLUMNS = (
+    "row", "network", "precision", "machine", "rows", "cols", "width", "lanes_a", "lanes_w", "memory", "clock_mhz", "accuracy",
+)  # fmt: skip
+DECISION_COLUMNS = (
+    "winner", "network", "precision", "accuracy", "model_kib", "row", "design", "memory", "latency_us", "energy_nj", "area_mm2",
+    "lut", "mac_energy_nj", "fp32_speedup_bound",
+)  # fmt: skip
+
+
+def named_network(name: str, m: int, k: int) -> Network:
+    """A network of the zoo at M x K, or the one in a file. Raises ValueError listing the known names."""
+    if name in NETWORKS:
+        return NETWORKS[name](m=m, k=k)
+    if Path(name).suffix in (".onnx", ".safetensors"):
+        return load_network(name).network
+    raise ValueError(f"network must be a file or one of {', '.join(NETWORKS)}, not {name!r}")
+
+
+def network_summary(network: Network) -> dict[str, Any]:
+    """Totals and layers as plain values."""
+    return {
+        "name": network.name,
+        "precision": network.precision,
+        "macs": network.macs,
+        "parameters": network.parameters,
+        "model_kib": network.weight_storage_bits / 8192,
+        "binary_ops": network.binary_ops,
+        "layers": [_layer_summary(layer) for layer in network.layers],
+    }
+
+
+def zoo_table() -> pd.DataFrame:
+    """The built-in networks."""
+    rows = []
+    for name, entry in NETWORKS.items():
+        network = entry()
+        rows.append({"network": name, "macs": network.macs, "parameters": network.parameters, "description": entry.description})
+    return pd.DataFrame(rows)
+
+
+def technology_table() -> pd.DataFrame:
+    """The built-in technologies with the limits of devices, and how many of their constants are assumed."""
+    return pd.DataFrame([_technology_row(entry) for entry in TECHNOLOGIES.values()])
+
+
+def decision_view(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a decision that fit a terminal; those without a single number are left out."""
+    view = table.assign(winner=table["winner"].map({True: "*", False: ""}), design=[design_words(row) for _, row in table.iterrows()])
+    return view[[name for name in DECISION_COLUMNS if name in view.columns and view[name].notna().any()]]
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as .csv or .md. Raises ValueError for another suffix or an unwritable folder."""
+    writers = {".csv": csv_table, ".md": markdown_table}
+    if path.suffix not in writers:
+        raise ValueError(f"{path}: the suffix must be one of {', '.join(writers)}, not {path.suffix!r}")
+    try:
+        path.write_text(writers[path.suffix](table), encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: the folder must exist and be writable, but {error.strerror}") from error
+
+
+def _layer_summary(layer: Layer) -> dict[str, Any]:
+    weighted = isinstance(layer, Conv | Dense)
+    return {
+        "layer": layer.name,
+        "kind": type(layer).__name__.lower(),
+        "in_shape": "x".join(map(str, layer.in_shape)),
+        "out_shape": "x".join(map(str, layer.out_shape)),
+        "act_bits": layer.act_bits,
+        "weight_bits": layer.weight_bits if weighted else None,
+        "out_bits": layer.out_bits,
+        "macs": layer.macs if weighted else 0,
+        "weights": layer.weights if weighted else 0,
+    }
+
+
+def _technology_row(entry: Technology) -> dict[str, Any]:
+    assumed = sum(constant.source.startswith("assumed") for constant in entry.constants.values())
+    return {
+        "technology": entry.name,
+        "kind": entry.kind,
+        "node_nm": entry.node_nm,
+        "voltage_v": entry.voltage_v,
+        **{name: entry.limits.get(name) for name in ("lut", "ff", "bram36", "dsp")},
+        "constants": len(entry.constants),
+        "assumed": assumed,
+        "description": entry.description,
+    }

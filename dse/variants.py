@@ -1,0 +1,91 @@
+"""The networks of an experiment, one variant per precision, with the accuracy that is known of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dse.experiment import Experiment, NetworkSource
+from workloads.accuracy import cited
+from workloads.encoded import EncodedNetwork
+from workloads.executor import accuracy, run
+from workloads.network import Network, with_bits
+from workloads.zoo import NETWORKS
+
+MEASURED, UNKNOWN = "measured", "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A network at one precision. accuracy is a fraction, NaN where nobody measured it; `source` says who did."""
+
+    network: Network
+    accuracy: float
+    accuracy_source: str
+    digest: str
+
+
+def variants(experiment: Experiment) -> tuple[Variant, ...]:
+    """All networks of an experiment in order; accuracies of encoded networks are measured here, on the executor.
+
+    Raises ValueError for files that are no networks, or two networks of one name.
+    """
+    found = [variant for source in experiment.networks for variant in _of(source)]
+    names = [variant.network.name for variant in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"networks: names must be unique, but {name!r} comes {names.count(name)} times")
+    return tuple(found)
+
+
+def load_network(path: str | Path) -> EncodedNetwork:
+    """An encoded network from .safetensors, or encoded on the spot from .onnx."""
+    if Path(path).suffix == ".onnx":
+        from workloads.onnx_import import load_onnx
+
+        return load_onnx(path)
+    from workloads.files import load
+
+    return load(path)
+
+
+def load_array(path: str | Path) -> np.ndarray:
+    """An array from .npy, never a pickle. Raises ValueError with the path."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path}: must be an array in .npy format, but {' '.join(str(error).split())}") from error
+
+
+def _of(source: NetworkSource) -> Iterator[Variant]:
+    if source.zoo is not None:
+        yield from (_shape_variant(source.zoo, m, k, source.layers, len(source.bits) > 1) for m, k in source.bits)
+    for path in source.files:
+        yield _encoded_variant(path, source.data, source.labels)
+
+
+def _shape_variant(name: str, m: int, k: int, layers: Sequence[tuple[str, tuple[int, int]]], many: bool) -> Variant:
+    """A zoo network at M x K with some layers at bits of their own; only the uniform one has a published accuracy."""
+    network = NETWORKS[name](m=m, k=k)
+    if layers:
+        network = with_bits(network, dict(layers))
+    known = None if layers else cited(name, m, k)
+    label = f"{name}_{m}x{k}" if many or layers else name
+    network = Network(label, network.input, network.nodes)
+    digest = hashlib.sha256(repr(network.nodes).encode()).hexdigest()
+    if known is None:
+        return Variant(network, float("nan"), UNKNOWN, digest)
+    return Variant(network, known.value / 100, f"cited: {known.source}", digest)
+
+
+def _encoded_variant(path: Path, data: Path | None, labels: Path | None) -> Variant:
+    encoded = load_network(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if data is None or labels is None:
+        return Variant(encoded.network, float("nan"), UNKNOWN, digest)
+    measured = accuracy(run(encoded, load_array(data)).outputs, load_array(labels))
+    return Variant(encoded.network, measured, MEASURED, digest)

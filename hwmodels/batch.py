@@ -1,0 +1,501 @@
+"""The closed form of `hwmodels.analytical` over arrays of designs: same formulas, same answers, no loop over points.
+
+Axes of the working arrays: (designs, channel tiles, blocks); the two loop orders are two such arrays. What depends on rows and
+width only (words of a window, channel groups) comes from exact integer tables, one entry per distinct pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.activity import Activity, Cycles
+from hwmodels.analytical import LAYER_OVERHEAD, PIPELINE_CYCLES, RAW_BITS, THRESHOLD_BITS, WEIGHT, orders
+from hwmodels.design import MAX_ACC_BITS
+from hwmodels.geometry import Geometry, block_sides, geometry, patch, reduction
+from workloads.actions import Actions
+from workloads.layers import Layer
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+ILLEGAL = ("rows x width", "lanes_a", "lanes_w")
+"""The three rules of `hwmodels.design.illegal`, in its order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """Many designs of one kind and dataflow: every numeric knob of `Design` as a (designs,) int64 array."""
+
+    kind: str
+    dataflow: str
+    rows: Ints
+    cols: Ints
+    width: Ints
+    lanes_a: Ints
+    lanes_w: Ints
+    max_act_bits: Ints
+    max_weight_bits: Ints
+    weight_depth: Ints
+    act_depth: Ints
+    out_depth: Ints
+    threshold_depth: Ints
+    port_bits: Ints
+    port_shared: Ints
+    port_latency: Ints
+    port_burst: Ints
+
+    @property
+    def size(self) -> int:
+        """Number of designs."""
+        return len(self.rows)
+
+    @property
+    def act_lanes(self) -> Ints:
+        """Activation planes that one entry carries: all of them in the mac twin."""
+        return self.max_act_bits if self.kind == "mac" else self.lanes_a
+
+    @property
+    def weight_lanes(self) -> Ints:
+        """Weight planes that one entry carries: all of them in the mac twin."""
+        return self.max_weight_bits if self.kind == "mac" else self.lanes_w
+
+    @property
+    def acc_bits(self) -> Ints:
+        """Accumulator width, as `Design.acc_bits`."""
+        longest = self.width * self.weight_depth // 2
+        exponent = np.ceil(np.log2(longest)).astype(np.int64)
+        return np.minimum(MAX_ACC_BITS, self.max_act_bits + self.max_weight_bits + exponent + 1)
+
+    def take(self, index: Any) -> Knobs:
+        """The designs at `index` (indices, mask or slice)."""
+        return Knobs(
+            kind=self.kind,
+            dataflow=self.dataflow,
+            **{name: getattr(self, name)[index] for name in NUMERIC},
+        )
+
+
+NUMERIC = tuple(item.name for item in fields(Knobs) if item.name not in ("kind", "dataflow"))
+COUNTS = (
+    *(item.name for item in fields(Cycles)),
+    *(item.name for item in fields(Activity) if item.name not in ("cycles", "actions")),
+    *(item.name for item in fields(Actions)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Activities of many designs, and for each design the reason why it cannot run the layers ("" if it can)."""
+
+    layers: tuple[Activity, ...]
+    """One record of (designs,) int64 arrays per layer that costs something, in network order; zeros where infeasible."""
+    reason: npt.NDArray[np.str_]
+
+
+def illegal_reasons(knobs: Knobs) -> npt.NDArray[np.str_]:
+    """The first broken rule of each design, "" where it is a machine."""
+    plane = knobs.kind == "array"
+    broken = [
+        (knobs.rows % knobs.width != 0) & (knobs.width % knobs.rows != 0),
+        plane & (knobs.lanes_a > knobs.max_act_bits),
+        plane & (knobs.lanes_w > knobs.max_weight_bits),
+    ]
+    return np.select(broken, list(ILLEGAL), default="").astype("U32")
+
+
+def evaluate(layers: Sequence[Layer], knobs: Knobs) -> Evaluated:
+    """Best mapping and activity of every layer on every design; equal layers are solved once."""
+    reason = illegal_reasons(knobs)
+    solved: dict[Layer, Activity | None] = {}
+    activities = []
+    for layer in layers:
+        key = _nameless(layer)
+        if key not in solved:
+            solved[key], misfit = _solve(layer, knobs, reason == "")
+            reason = np.where(reason == "", misfit, reason)
+        activity = solved[key]
+        if activity is not None:
+            activities.append(activity)
+    return Evaluated(tuple(activities), reason)
+
+
+def total(activities: Sequence[Activity]) -> Activity:
+    """The sum over layers, which run one after the other."""
+    result = activities[0]
+    for item in activities[1:]:
+        result = result + item
+    return result
+
+
+def _nameless(layer: Layer) -> Layer:
+    return replace(layer, name="")
+
+
+def _solve(layer: Layer, knobs: Knobs, legal: Bools) -> tuple[Activity | None, npt.NDArray[np.str_]]:
+    """One layer on all designs, width by width, because the width decides how the layer is walked."""
+    counts = {name: np.zeros(knobs.size, np.int64) for name in COUNTS}
+    misfit = np.full(knobs.size, "", "U32")
+    shape = None
+    for width in np.unique(knobs.width[legal]):
+        index = np.flatnonzero(legal & (knobs.width == width))
+        shape = geometry(layer, int(width))
+        if shape is None:
+            return None, misfit
+        walk = _Walk.of(shape, knobs.take(index), int(width))
+        misfit[index] = walk.misfit()
+        fits = misfit[index] == ""
+        if fits.any():
+            best = _best(_Walk.of(shape, walk.knobs.take(fits), int(width)))
+            for name in COUNTS:
+                counts[name][index[fits]] = best[name]
+    return _record(counts), misfit
+
+
+def _record(counts: Mapping[str, Any]) -> Activity:
+    return Activity(
+        cycles=Cycles(**{item.name: counts[item.name] for item in fields(Cycles)}),
+        actions=Actions(**{item.name: counts[item.name] for item in fields(Actions)}),
+        **{item.name: counts[item.name] for item in fields(Activity) if item.name not in ("cycles", "actions")},
+    )
+
+
+def _ceil_div(dividend: Any, divisor: Any) -> Any:
+    return -(-dividend // divisor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One layer on designs of one width: (designs,) arrays of what the walk needs, and the candidate tiles."""
+
+    shape: Geometry
+    knobs: Knobs
+    width: int
+    words: Ints
+    weight_planes: Ints
+    channel_groups: Ints
+    act_passes: Ints
+    weight_passes: Ints
+    raw_factor: Ints
+    groups: Ints
+    """(designs, tiles) channel groups of each candidate; repeated candidates at the end of a row are the whole layer."""
+    blocks: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, shape: Geometry, knobs: Knobs, width: int) -> _Walk:
+        rows, where = np.unique(knobs.rows, return_inverse=True)
+        walks = [reduction(shape, int(row), width) for row in rows]
+        channel_groups = np.array([walk.channel_groups for walk in walks], np.int64)[where]
+        weight_planes = np.array([walk.weight_planes for walk in walks], np.int64)[where]
+        return cls(
+            shape=shape,
+            knobs=knobs,
+            width=width,
+            words=np.array([walk.words for walk in walks], np.int64)[where],
+            weight_planes=weight_planes,
+            channel_groups=channel_groups,
+            act_passes=_ceil_div(shape.act_bits, knobs.act_lanes),
+            weight_passes=_ceil_div(weight_planes, knobs.weight_lanes),
+            raw_factor=np.ones_like(where) if shape.out_bits is not None else _ceil_div(RAW_BITS, knobs.max_act_bits),
+            groups=_tile_groups(knobs.rows, width, channel_groups),
+            blocks=tuple((h, w) for h in block_sides(shape.out_size[0]) for w in block_sides(shape.out_size[1])),
+        )
+
+    def misfit(self) -> npt.NDArray[np.str_]:
+        """Why the smallest tile does not fit, "" where it does."""
+        bits = max(self.shape.act_bits, self.shape.out_bits or 1)
+        broken = [
+            bits > self.knobs.max_act_bits,
+            self.shape.weight_bits > self.knobs.max_weight_bits,
+            self.shape.acc_bits > self.knobs.acc_bits,
+        ]
+        needs = self.needs()
+        broken += [need[:, 0, 0] > getattr(self.knobs, name) // 2 for name, need in needs.items()]
+        return np.select(broken, ["max_act_bits", "max_weight_bits", "acc_bits", *needs], default="").astype("U32")
+
+    def needs(self) -> dict[str, Ints]:
+        """Entries of half of each buffer that a tile takes: broadcastable to (designs, tiles, blocks)."""
+        shape, groups = self.shape, self.groups[:, :, None]
+        pixels = self.per_block(lambda rows, cols, block: rows.pixels * cols.pixels)
+        area = self.per_block(lambda rows, cols, block: block[0] * block[1])
+        return {
+            "weight_depth": groups * (self.words * self.weight_passes)[:, None, None],
+            "threshold_depth": groups * shape.levels,
+            "act_depth": pixels * shape.operands * self.input_words()[:, :, None] * self.act_passes[:, None, None],
+            "out_depth": groups * (self.knobs.cols * self.raw_factor)[:, None, None] * area,
+        }
+
+    def input_words(self) -> Ints:
+        """(designs, tiles) channel words of a pixel in an activation tile."""
+        words = _ceil_div(self.shape.channels * self.shape.groups, self.width)
+        if not self.shape.vector:
+            return np.full_like(self.groups, words)
+        return np.minimum(words, _ceil_div(self.groups * self.knobs.rows[:, None], self.width))
+
+    def per_block(self, value: Any) -> Ints:
+        """(1, 1, blocks) array of a number that each block has: value(row patch, column patch, block)."""
+        numbers = [value(patch(self.shape, 0, block[0]), patch(self.shape, 1, block[1]), block) for block in self.blocks]
+        return np.array(numbers, np.int64)[None, None, :]
+
+
+def _tile_groups(rows: Ints, width: int, channel_groups: Ints) -> Ints:
+    """(designs, tiles): max(R, W) / R times powers of two below the total, then the total."""
+    unit = np.maximum(rows, width) // rows
+    doublings = 1 + max(0, int(np.ceil(np.log2(np.maximum(channel_groups / unit, 1))).max()))
+    tiles = unit[:, None] << np.arange(doublings, dtype=np.int64)[None, :]
+    return np.minimum(tiles, channel_groups[:, None])
+
+
+def _best(walk: _Walk) -> dict[str, Ints]:
+    """The columns of COUNTS at each design's best legal mapping: fewest cycles, then fewest bits, then first."""
+    legal = np.ones((1, 1, 1), np.bool_)
+    for name, need in walk.needs().items():
+        legal = legal & (need <= (getattr(walk.knobs, name) // 2)[:, None, None])
+    legal = np.broadcast_to(legal, (walk.knobs.size, walk.groups.shape[1], len(walk.blocks)))
+    costs = [_Costs.of(walk, order) for order in orders(walk.shape, walk.knobs.dataflow)]
+    cycles = np.concatenate([_flat(cost.latency(), legal, walk) for cost in costs], axis=1)
+    bits = np.concatenate([_flat(cost.read_bits(), legal, walk) for cost in costs], axis=1)
+    fewest = cycles == cycles.min(axis=1, keepdims=True)
+    choice = np.where(fewest, bits, np.iinfo(np.int64).max).argmin(axis=1)
+    per_order = legal.shape[1] * legal.shape[2]
+    picked = [_columns(walk, cost, choice % per_order) for cost in costs]
+    return {name: np.choose(choice // per_order, [columns[name] for columns in picked]) for name in COUNTS}
+
+
+def _flat(values: Ints, legal: Bools, walk: _Walk) -> Ints:
+    """(designs, candidates) with illegal candidates at the largest integer."""
+    worst = np.iinfo(np.int64).max
+    return np.where(legal, np.broadcast_to(values, legal.shape), worst).reshape(walk.knobs.size, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Everything that one loop order costs, as arrays over (designs, tiles, blocks)."""
+
+    walk: _Walk
+    order: str
+    channel_tiles: Ints
+    space_tiles: Ints
+    compute: Ints
+    steady: Ints
+    drain_busy: Ints
+    tail: Ints
+    first_load: Ints
+    stall: Ints
+    last_store: Ints
+    load_busy: Ints
+    store_busy: Ints
+
+    @classmethod
+    def of(cls, walk: _Walk, order: str) -> _Costs:
+        channel_tiles = _ceil_div(walk.channel_groups[:, None], walk.groups)[:, :, None]
+        blocks = walk.per_block(lambda rows, cols, block: rows.blocks * cols.blocks)
+        space_tiles = _ceil_div(blocks, walk.knobs.cols[:, None, None])
+        unit = _vector_unit(walk, blocks) if walk.shape.vector else _grid_unit(walk, space_tiles)
+        port = _port(walk, order, channel_tiles, space_tiles)
+        stall = _stall(walk, port, unit["steady"] / (channel_tiles * space_tiles))
+        return cls(
+            walk=walk, order=order, channel_tiles=channel_tiles, space_tiles=space_tiles, stall=stall, **unit,
+            first_load=port.first_load, last_store=port.last_store, load_busy=port.load_busy, store_busy=port.store_busy,
+        )  # fmt: skip
+
+    def latency(self) -> Ints:
+        """Sum of all causes."""
+        fill = LAYER_OVERHEAD + PIPELINE_CYCLES
+        return self.first_load + fill + self.steady + self.tail + self.stall + self.last_store
+
+    def weight_reloads(self) -> Ints:
+        """How often each weight crosses the port."""
+        if self.order == WEIGHT:
+            return np.ones_like(self.channel_tiles)
+        return np.where(self.channel_tiles == 1, 1, self.space_tiles)
+
+    def act_reloads(self) -> Ints:
+        """How often each activation patch crosses the port."""
+        if self.walk.shape.vector or self.order != WEIGHT:
+            return np.ones_like(self.space_tiles)
+        return np.where(self.space_tiles == 1, 1, self.channel_tiles)
+
+    def act_words(self) -> Ints:
+        """Plane words of activations that cross the port."""
+        shape = self.walk.shape
+        inside = self.walk.per_block(lambda rows, cols, block: rows.inside * cols.inside)
+        per_pixel = shape.operands * _ceil_div(shape.channels * shape.groups, self.walk.width) * shape.act_bits
+        return inside * per_pixel * self.act_reloads()
+
+    def read_bits(self) -> Ints:
+        """Bits read through the port."""
+        walk, shape = self.walk, self.walk.shape
+        per_channel = walk.words * walk.weight_planes * walk.width + shape.levels * THRESHOLD_BITS
+        weights = (shape.out_channels * per_channel)[:, None, None] * self.weight_reloads()
+        return weights + self.act_words() * walk.width
+
+
+def _grid_unit(walk: _Walk, space_tiles: Ints) -> dict[str, Ints]:
+    step = (walk.words * walk.act_passes * walk.weight_passes)[:, None, None]
+    drain = (walk.knobs.cols * walk.raw_factor)[:, None, None]
+    area = walk.per_block(lambda rows, cols, block: block[0] * block[1])
+    steps = walk.channel_groups[:, None, None] * space_tiles * area
+    return {"compute": steps * step, "steady": steps * np.maximum(step, drain), "drain_busy": steps * drain, "tail": drain}
+
+
+def _vector_unit(walk: _Walk, blocks: Ints) -> dict[str, Ints]:
+    passes = (walk.shape.taps * walk.act_passes)[:, None, None]
+    post = _ceil_div(walk.width, walk.knobs.rows) if walk.shape.thresholds else np.ones_like(walk.knobs.rows)
+    post = post[:, None, None]
+    area = walk.per_block(lambda rows, cols, block: block[0] * block[1])
+    words = blocks * area * walk.words[:, None, None]
+    return {"compute": words * passes, "steady": words * np.maximum(passes, post), "drain_busy": words * post, "tail": post}
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    first_load: Ints
+    outer_changes: Ints
+    outer_load: Floats
+    inner_changes: Ints
+    inner_load: Floats
+    mean_store: Floats
+    last_store: Ints
+    load_busy: Ints
+    store_busy: Ints
+
+
+def _port(walk: _Walk, order: str, channel_tiles: Ints, space_tiles: Ints) -> _Port:
+    latency = walk.knobs.port_latency[:, None, None]
+    last = walk.channel_groups[:, None] - (channel_tiles[:, :, 0] - 1) * walk.groups
+    weights = _weight_load(walk, walk.groups)[:, :, None]
+    mean_weights = ((channel_tiles - 1) * weights + _weight_load(walk, last)[:, :, None]) / channel_tiles
+    acts = _act_load(walk, channel_tiles)
+    store = _store(walk, walk.groups)
+    all_stores = space_tiles * ((channel_tiles - 1) * store + _store(walk, last))
+    if order == WEIGHT:
+        outer, inner, outer_load, inner_load = channel_tiles, space_tiles, mean_weights, acts.astype(np.float64)
+    else:
+        outer, inner, outer_load, inner_load = space_tiles, channel_tiles, acts.astype(np.float64), mean_weights
+    both = (inner > 1) | walk.shape.vector
+    outer_load = np.where(both, outer_load + inner_load, outer_load)
+    loads = outer_load * outer + inner_load * (outer * (inner - 1)) + np.where(both, 0.0, inner_load)
+    return _Port(
+        first_load=latency + weights + acts,
+        outer_changes=outer - 1,
+        outer_load=latency + outer_load,
+        inner_changes=outer * (inner - 1),
+        inner_load=latency + inner_load,
+        mean_store=all_stores / (channel_tiles * space_tiles),
+        last_store=store + latency,
+        load_busy=np.ceil(loads).astype(np.int64),
+        store_busy=all_stores,
+    )
+
+
+def _stall(walk: _Walk, port: _Port, unit: Floats) -> Ints:
+    shared = walk.knobs.port_shared[:, None, None] != 0
+
+    def wait(load: Floats) -> Floats:
+        busy = np.where(shared, load + port.mean_store, np.maximum(load, port.mean_store))
+        return np.maximum(unit, busy) - unit
+
+    stall = port.outer_changes * wait(port.outer_load)
+    stall = stall + port.inner_changes * wait(port.inner_load)
+    return np.ceil(stall).astype(np.int64)
+
+
+def _weight_load(walk: _Walk, groups: Ints) -> Ints:
+    per_row = walk.words * walk.weight_planes * walk.width + walk.shape.levels * THRESHOLD_BITS
+    return _run(walk.knobs, groups * (walk.knobs.rows * per_row)[:, None])
+
+
+def _act_load(walk: _Walk, channel_tiles: Ints) -> Ints:
+    shape, per_block = walk.shape, walk.per_block
+    words = walk.input_words()[:, :, None] * (shape.act_bits * walk.width)
+    pixels = per_block(lambda rows, cols, block: cols.pixels)
+    runs = per_block(lambda rows, cols, block: cols.runs)
+    runs = np.where(channel_tiles > 1, pixels, runs) if shape.vector else runs
+    height = per_block(lambda rows, cols, block: rows.pixels)
+    return walk.knobs.cols[:, None, None] * shape.operands * height * runs * _run(walk.knobs, pixels // runs * words)
+
+
+def _store(walk: _Walk, groups: Ints) -> Ints:
+    shape, total = walk.shape, walk.channel_groups[:, None]
+    channels = np.where(groups == total, shape.out_channels, np.minimum(groups * walk.knobs.rows[:, None], shape.out_channels))
+    if shape.out_bits is None:
+        pixel_bits = channels * RAW_BITS
+    else:
+        pixel_bits = _ceil_div(channels, walk.width) * (shape.out_bits * walk.width)
+    height = walk.per_block(lambda rows, cols, block: block[0])
+    width = walk.per_block(lambda rows, cols, block: block[1])
+    whole = (groups == total)[:, :, None]
+    runs = np.where(whole, height, height * width)
+    length = np.where(whole, width, 1)
+    return walk.knobs.cols[:, None, None] * runs * _run(walk.knobs, length * pixel_bits[:, :, None])
+
+
+def _run(knobs: Knobs, bits: Ints) -> Ints:
+    axes = (slice(None), *(None,) * (bits.ndim - 1))
+    beats = _ceil_div(bits, knobs.port_bits[axes])
+    return beats + _ceil_div(beats, knobs.port_burst[axes])
+
+
+def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
+    """Every count at candidate `choice` (flat over tiles and blocks) of each design."""
+    full = (walk.knobs.size, walk.groups.shape[1], len(walk.blocks))
+    tile, block = np.divmod(choice, full[2])
+    rows = np.arange(walk.knobs.size)
+
+    def at(values: Ints) -> Ints:
+        return np.broadcast_to(values, full)[rows, tile, block]
+
+    counts = _action_columns(walk, at(costs.space_tiles * walk.per_block(lambda r, c, b: b[0] * b[1])),
+                             at(costs.weight_reloads()), at(costs.act_words()))  # fmt: skip
+    counts.update(
+        load_cycles=at(costs.first_load),
+        fill_cycles=np.full(walk.knobs.size, LAYER_OVERHEAD + PIPELINE_CYCLES),
+        compute_cycles=at(costs.compute),
+        drain_cycles=at(costs.steady - costs.compute + costs.tail),
+        stall_cycles=at(costs.stall),
+        store_cycles=at(costs.last_store),
+        compute_busy=at(costs.compute),
+        drain_busy=at(costs.drain_busy),
+        load_busy=at(costs.load_busy),
+        store_busy=at(costs.store_busy),
+        memory_read_bits=at(costs.read_bits()),
+        memory_write_bits=np.full(walk.knobs.size, _write_bits(walk)),
+    )
+    return counts
+
+
+def _write_bits(walk: _Walk) -> int:
+    shape = walk.shape
+    if shape.out_bits is None:
+        return shape.positions * shape.out_channels * RAW_BITS
+    return shape.positions * int(_ceil_div(shape.out_channels, walk.width)) * shape.out_bits * walk.width
+
+
+def _action_columns(walk: _Walk, block_steps: Ints, weight_reloads: Ints, act_words: Ints) -> dict[str, Ints]:
+    shape, knobs = walk.shape, walk.knobs
+    outputs = shape.positions * shape.out_channels
+    zero = np.zeros(knobs.size, np.int64)
+    writes = shape.out_channels if shape.out_bits is None else int(_ceil_div(shape.out_channels, walk.width)) * shape.out_bits
+    counts = dict.fromkeys((item.name for item in fields(Actions)), zero)
+    counts["threshold_compares"] = zero + (outputs * (shape.out_bits or 0) if shape.thresholds else 0)
+    counts["activation_writes"] = act_words
+    counts["output_writes"] = zero + shape.positions * writes
+    if shape.vector:
+        taps = shape.positions * shape.taps * walk.words
+        counts["vector_words"] = taps * shape.act_bits
+        counts["activation_reads"] = taps * walk.act_passes * knobs.act_lanes
+        return counts
+    step = walk.words * walk.act_passes * walk.weight_passes
+    counts["xnor_words"] = outputs * walk.words * shape.act_bits * walk.weight_planes
+    counts["accumulations"] = outputs * step
+    counts["combines"] = outputs * shape.act_bits * walk.weight_planes
+    counts["activation_reads"] = walk.channel_groups * shape.positions * step * knobs.act_lanes
+    counts["weight_reads"] = shape.out_channels * block_steps * step * knobs.weight_lanes
+    counts["weight_writes"] = shape.out_channels * walk.words * walk.weight_planes * weight_reloads
+    return counts

@@ -1,0 +1,84 @@
+"""Latency, energy, area or resources of one design, or of many: numbers with their units in the name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwmodels.activity import Activity
+from hwmodels.pricing import Build, Number, Term, area_terms, energy_terms, resource_terms, total
+from hwmodels.technology import Technology
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Every field is a number, or an array over designs; what a technology does not have is NaN."""
+
+    latency_cycles: Number
+    latency_us: Number
+    throughput_per_s: Number
+    energy_nj: Number
+    energy_pe_nj: Number
+    energy_post_nj: Number
+    energy_buffer_nj: Number
+    energy_memory_nj: Number
+    energy_leakage_nj: Number
+    power_mw: Number
+    area_mm2: Number
+    area_pe_mm2: Number
+    area_post_mm2: Number
+    area_buffer_mm2: Number
+    area_memory_mm2: Number
+    area_control_mm2: Number
+    lut: Number
+    lut_pe: Number
+    lut_post: Number
+    lut_buffer: Number
+    lut_control: Number
+    ff: Number
+    bram36: Number
+    dsp: Number
+    bandwidth_gbit_s: Number
+
+
+def price(activity: Activity, build: Build, technology: Technology) -> Cost:
+    """Activity x parts x constants; latency_us = cycles / MHz, power = energy / latency."""
+    cycles = activity.cycles.total
+    latency_us = cycles / build.clock_mhz
+    energy = energy_terms(activity, build, technology)
+    nanojoules = {name: total(energy, component=name) / 1000.0 for name in ("pe", "post", "buffer", "memory", "leakage")}
+    energy_nj = sum(nanojoules.values())
+    bits = activity.memory_read_bits + activity.memory_write_bits
+    return Cost(
+        latency_cycles=cycles,
+        latency_us=latency_us,
+        throughput_per_s=1e6 / latency_us,
+        energy_nj=energy_nj,
+        **{f"energy_{name}_nj": value for name, value in nanojoules.items()},
+        # 1 nJ in 1 us is 1 mW; 1 bit in 1 us is 0.001 Gbit/s.
+        power_mw=energy_nj / latency_us,
+        bandwidth_gbit_s=bits / latency_us / 1000.0,
+        **silicon(build, technology),
+    )
+
+
+def silicon(build: Build, technology: Technology) -> dict[str, Any]:
+    """Area columns of an ASIC or resource columns of an FPGA; the others NaN."""
+    area = area_terms(build, technology) if technology.kind == "asic" else ()
+    parts = resource_terms(build, technology) if technology.kind == "fpga" else ()
+    columns: dict[str, Any] = {"area_mm2": _of(area, 1e6), "lut": _whole(parts, "lut")}
+    for name in ("pe", "post", "buffer", "memory", "control"):
+        columns[f"area_{name}_mm2"] = total(area, component=name) / 1e6 if area else np.nan
+    for name in ("pe", "post", "buffer", "control"):
+        columns[f"lut_{name}"] = _whole(parts, "lut", name)
+    return columns | {unit: _whole(parts, unit) for unit in ("ff", "bram36", "dsp")}
+
+
+def _of(terms: tuple[Term, ...], scale: float) -> Number:
+    return total(terms) / scale if terms else np.nan
+
+
+def _whole(terms: tuple[Term, ...], unit: str, component: str | None = None) -> Number:
+    return np.ceil(total(terms, component=component, unit=unit)) if terms else np.nan

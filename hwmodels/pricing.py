@@ -1,0 +1,305 @@
+"""Activity x parts x technology -> cost, as sums of terms: the same terms are added up, and explained.
+
+Everything here is multiplication and addition over ints or over arrays of them, so one design (`Design`) and a
+sweep's many (`hwmodels.batch.Knobs`) are priced by the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwmodels.activity import Activity
+from hwmodels.batch import Knobs
+from hwmodels.design import Design
+from hwmodels.technology import Technology
+
+Number = Any
+"""An int or float, or an array over designs."""
+
+LUTRAM_DEPTH = 256
+"""Banks no deeper than this sit in LUTRAM, deeper ones in block RAM: FINN's and Vivado's usual choice; assumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """count x each, in the unit of `each`; `component` says which part of the machine pays."""
+
+    component: str
+    name: str
+    count: Number
+    each: Number
+    unit: str
+    constants: tuple[str, ...]
+
+    @property
+    def amount(self) -> Number:
+        """The product."""
+        return self.count * self.each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A machine to be priced: its knobs, where its network lives, and the clock."""
+
+    knobs: Design | Knobs
+    memory: str
+    memory_kib: Number
+    clock_mhz: Number
+
+    @classmethod
+    def of(cls, design: Design) -> Build:
+        """All of it from one design."""
+        return cls(knobs=design, memory=design.memory, memory_kib=design.memory_kib, clock_mhz=design.clock_mhz)
+
+
+def energy_terms(activity: Activity, build: Build, technology: Technology) -> tuple[Term, ...]:
+    """pJ of the activity, term by term; components pe, post, buffer, memory, leakage."""
+    dynamic = _asic_energy if technology.kind == "asic" else _fpga_energy
+    return (*dynamic(activity, build, technology), *_shared_energy(activity, build, technology))
+
+
+def area_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
+    """um2 of an ASIC, term by term; components pe, post, buffer, memory, control."""
+    k, t = build.knobs, technology
+    pe = k.rows * k.cols
+    terms = [
+        Term("pe", "accumulators, two each", pe * 2 * k.acc_bits, t["register_bit_area"], "um2", ("register_bit_area",)),
+        Term("pe", "accumulate adders", pe * k.acc_bits, t["adder_bit_area"], "um2", ("adder_bit_area",)),
+        Term("pe", "operand registers", _operand_bits(k), t["register_bit_area"], "um2", ("register_bit_area",)),
+        *_arithmetic_area(k, pe, t),
+        Term("post", "threshold comparators", k.rows * k.max_act_bits * k.acc_bits, t["adder_bit_area"], "um2", ("adder_bit_area",)),
+        Term("post", "vector unit lanes", k.width * VECTOR_BITS, t["adder_bit_area"] + t["register_bit_area"], "um2",
+             ("adder_bit_area", "register_bit_area")),
+        Term("control", "controller, loader, writer", 1, t["control_area"], "um2", ("control_area",)),
+    ]  # fmt: skip
+    assert t.sram is not None
+    for bank in banks(k):
+        each = t.sram.area(bank.depth * bank.bits / 8)
+        terms.append(Term("buffer", f"{bank.name} banks", bank.count, each, "um2", ("sram",)))
+    if build.memory == "sram":
+        terms.append(Term("memory", "on-chip memory, 16 KiB macros", build.memory_kib / 16, t.sram.area(16384), "um2", ("sram",)))
+    return tuple(terms)
+
+
+def resource_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
+    """LUT, flip-flops, block RAM (36 Kbit) and DSP of an FPGA, term by term; `unit` tells which."""
+    k, t = build.knobs, technology
+    pe = k.rows * k.cols
+    terms = [
+        *_arithmetic_luts(k, pe, t),
+        Term("post", "threshold units", k.rows, t["post_lut"], "lut", ("post_lut",)),
+        Term("post", "vector unit lanes", k.width * VECTOR_BITS, t["adder_bit_lut"], "lut", ("adder_bit_lut",)),
+        Term("control", "controller, loader, writer", 1, t["control_lut"], "lut", ("control_lut",)),
+        Term("pe", "accumulators, two each", pe * 2 * k.acc_bits, 1, "ff", ()),
+        Term("pe", "operand registers", _operand_bits(k), 1, "ff", ()),
+        Term("post", "vector unit and post registers", k.width * VECTOR_BITS + k.rows * k.acc_bits, 1, "ff", ()),
+        Term("control", "controller, loader, writer", 1, t["control_lut"], "ff", ("control_lut",)),
+    ]
+    for bank in banks(k):
+        small = bank.depth <= LUTRAM_DEPTH
+        lutram = np.where(small, -(-bank.depth // 64) * bank.bits, 0)
+        terms.append(Term("buffer", f"{bank.name} banks in LUTRAM", bank.count, lutram, "lut", ()))
+        terms.append(Term("buffer", f"{bank.name} banks", bank.count, np.where(small, 0, block_rams(bank)), "bram36", ()))
+    if build.memory == "sram":
+        terms.append(Term("memory", "on-chip memory, 4 KiB blocks", -(-build.memory_kib // 4), 1, "bram36", ()))
+    return tuple(terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """`count` equal memories of `depth` entries of `bits` bits."""
+
+    name: str
+    count: Number
+    depth: Number
+    bits: Number
+
+
+def banks(k: Design | Knobs) -> tuple[Bank, ...]:
+    """The buffers of the machine (docs/machine.md, section 1)."""
+    return (
+        Bank("weight", k.rows, k.weight_depth, k.weight_lanes * k.width),
+        Bank("activation", k.cols, k.act_depth, k.act_lanes * k.width + 1),
+        Bank("threshold", k.rows, k.threshold_depth, k.acc_bits),
+        Bank("output", 1, k.out_depth, k.rows * k.max_act_bits),
+    )
+
+
+def block_rams(bank: Bank) -> Number:
+    """36-Kbit block RAMs of a bank: 72 bits wide up to 512 entries, else 36 bits by 1024."""
+    shallow = -(-bank.bits // 72)
+    deep = -(-bank.bits // 36) * -(-bank.depth // 1024)
+    return np.where(bank.depth <= 512, shallow, deep)
+
+
+def total(terms: Sequence[Term], *, component: str | None = None, unit: str | None = None) -> Number:
+    """Sum of the terms of one component and unit; 0.0 if there are none."""
+    amount: Number = 0.0
+    for term in terms:
+        if component in (None, term.component) and unit in (None, term.unit):
+            amount = amount + term.amount
+    return amount
+
+
+VECTOR_BITS = 16
+"""Adder and register bits of one lane of the vector unit: 8-bit codes summed over up to 256 taps."""
+
+
+def _operand_bits(k: Design | Knobs) -> Number:
+    return k.width * (k.rows * k.weight_lanes + k.cols * k.act_lanes)
+
+
+def _combine_bits(k: Design | Knobs) -> Number:
+    """Adder bits that join the branches of a PE: one adder of log2(W) + la + lw bits per branch but the first."""
+    return (k.lanes_a * k.lanes_w - 1) * (np.ceil(np.log2(k.width)) + k.lanes_a + k.lanes_w)
+
+
+def _tree_bits(k: Design | Knobs) -> Number:
+    """Adder bits of a mac PE's tree: W - 1 adders of the product's width, growing by a bit a level (mean of the levels)."""
+    return (k.width - 1) * (k.max_act_bits + k.max_weight_bits + 1)
+
+
+def _arithmetic_area(k: Design | Knobs, pe: Number, t: Technology) -> list[Term]:
+    if k.kind == "mac":
+        products = pe * k.width * k.max_act_bits * k.max_weight_bits
+        return [
+            Term("pe", "multiplier bits", products, t["multiplier_bit2_area"], "um2", ("multiplier_bit2_area",)),
+            Term("pe", "adder tree bits", pe * _tree_bits(k), t["adder_bit_area"], "um2", ("adder_bit_area",)),
+        ]
+    branches = pe * k.lanes_a * k.lanes_w
+    return [
+        Term("pe", "xnor bits", branches * k.width, t["xnor_area"], "um2", ("xnor_area",)),
+        Term("pe", "popcount adders, W - 1 a branch", branches * (k.width - 1), t["adder_bit_area"], "um2", ("adder_bit_area",)),
+        Term("pe", "branch combine adders", pe * _combine_bits(k), t["adder_bit_area"], "um2", ("adder_bit_area",)),
+    ]
+
+
+def _arithmetic_luts(k: Design | Knobs, pe: Number, t: Technology) -> list[Term]:
+    if k.kind == "mac":
+        in_dsp = dsp_per_multiplier(k) > 0
+        return [
+            Term("pe", "multipliers in LUTs", pe * k.width, np.where(in_dsp, 0, _multiplier_luts(k)), "lut", ()),
+            Term("pe", "adder tree", pe * _tree_bits(k), t["adder_bit_lut"], "lut", ("adder_bit_lut",)),
+            Term("pe", "accumulate", pe * k.acc_bits, t["adder_bit_lut"], "lut", ("adder_bit_lut",)),
+            Term("pe", "multipliers in DSPs", np.ceil(pe * k.width * dsp_per_multiplier(k)), 1, "dsp", ()),
+        ]
+    return [
+        Term("pe", "xnor and popcount bits", pe * k.lanes_a * k.lanes_w * k.width, t["branch_lut"], "lut", ("branch_lut",)),
+        Term("pe", "shift and accumulate", pe, t["pe_lut"], "lut", ("pe_lut",)),
+        Term("pe", "branch combine adders", pe * _combine_bits(k), t["adder_bit_lut"], "lut", ("adder_bit_lut",)),
+    ]
+
+
+def _multiplier_luts(k: Design | Knobs) -> Number:
+    """FN's LUT multiplier: (2 ceil((W+A)/6) - 1)(W+A)."""
+    bits = k.max_act_bits + k.max_weight_bits
+    return (2 * -(-bits // 6) - 1) * bits
+
+
+def dsp_per_multiplier(k: Design | Knobs) -> Number:
+    """DSP slices per multiplier: FN packs 4 of at most 4 x 4 bits in one, 2 of 8 x 8 (assumed); below 16 bits^2 LUTs are cheaper."""
+    wide = np.maximum(k.max_act_bits, k.max_weight_bits) > 4
+    return np.where(k.max_act_bits * k.max_weight_bits < 16, 0.0, np.where(wide, 0.5, 0.25))
+
+
+def _asic_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
+    k, a = build.knobs, activity.actions
+    terms = _arithmetic_energy(k, activity, t)
+    terms += [
+        Term("pe", "accumulate, adder and register bits", a.accumulations * k.acc_bits,
+             t["adder_bit_energy"] + t["register_bit_energy"], "pJ", ("adder_bit_energy", "register_bit_energy")),
+        Term("pe", "operand register bits", (a.weight_reads + a.activation_reads) * k.width, t["register_bit_energy"], "pJ",
+             ("register_bit_energy",)),
+        Term("post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
+        Term("post", "vector lane bits", a.vector_words * k.width * VECTOR_BITS,
+             t["adder_bit_energy"] + t["register_bit_energy"], "pJ", ("adder_bit_energy", "register_bit_energy")),
+    ]  # fmt: skip
+    assert t.sram is not None
+    for name, bank, reads, writes in _accesses(activity, k):
+        capacity = bank.depth * bank.bits / 8
+        terms.append(Term("buffer", f"{name} reads", reads, t.sram.read_energy(capacity, bank.bits), "pJ", ("sram",)))
+        terms.append(Term("buffer", f"{name} writes", writes, t.sram.write_energy(capacity, bank.bits), "pJ", ("sram",)))
+    if build.memory == "sram":
+        each_read, each_write = t.sram.read_energy(16384, 1), t.sram.write_energy(16384, 1)
+        terms.append(Term("memory", "on-chip bits read", activity.memory_read_bits, each_read, "pJ", ("sram",)))
+        terms.append(Term("memory", "on-chip bits written", activity.memory_write_bits, each_write, "pJ", ("sram",)))
+    return terms
+
+
+def _arithmetic_energy(k: Design | Knobs, activity: Activity, t: Technology) -> list[Term]:
+    steps = activity.actions.accumulations
+    if k.kind == "mac":
+        products = steps * k.width * k.max_act_bits * k.max_weight_bits
+        return [
+            Term("pe", "multiplier bits", products, t["multiplier_bit2_energy"], "pJ", ("multiplier_bit2_energy",)),
+            Term("pe", "adder tree bits", steps * _tree_bits(k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
+        ]
+    branches = steps * k.lanes_a * k.lanes_w
+    return [
+        Term("pe", "xnor bits", branches * k.width, t["xnor_energy"], "pJ", ("xnor_energy",)),
+        Term("pe", "popcount adder bits", branches * (k.width - 1), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
+        Term("pe", "branch combine adder bits", steps * _combine_bits(k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
+    ]
+
+
+def _accesses(activity: Activity, k: Design | Knobs) -> list[tuple[str, Bank, Number, Number]]:
+    """Entry reads and writes of each buffer; an entry holds all lanes of a word."""
+    a = activity.actions
+    weight, act, threshold, output = banks(k)
+    stored = a.output_writes * k.width / output.bits
+    return [
+        ("weight buffer", weight, a.weight_reads / k.weight_lanes, a.weight_writes / k.weight_lanes),
+        ("activation buffer", act, a.activation_reads / k.act_lanes, a.activation_writes / k.act_lanes),
+        ("threshold buffer", threshold, a.threshold_compares, 0),
+        ("output buffer", output, stored, stored),
+    ]
+
+
+def _fpga_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
+    k, a = build.knobs, activity.actions
+    resources = _arithmetic_luts(k, 1, t)
+    luts, dsps = total(resources, unit="lut"), k.width * dsp_per_multiplier(k) if k.kind == "mac" else 0
+    terms = [
+        Term("pe", "LUT cycles of active PEs", a.accumulations * luts, t["lut_energy"], "pJ", ("lut_energy",)),
+        Term("pe", "DSP cycles of active PEs", a.accumulations * dsps, t["dsp_energy"], "pJ", ("dsp_energy",)),
+        Term("post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["lut_energy"], "pJ", ("lut_energy",)),
+        Term("post", "vector lane bits", a.vector_words * k.width * VECTOR_BITS, t["lut_energy"], "pJ", ("lut_energy",)),
+    ]
+    for name, bank, reads, writes in _accesses(activity, k):
+        each = t["bram_energy"] * bank.bits / 36
+        terms.append(Term("buffer", f"{name} accesses", reads + writes, each, "pJ", ("bram_energy",)))
+    if build.memory == "sram":
+        bits = activity.memory_read_bits + activity.memory_write_bits
+        terms.append(Term("memory", "block-RAM bits moved", bits, t["bram_energy"] / 36, "pJ", ("bram_energy",)))
+    return terms
+
+
+def _shared_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
+    cycles = activity.cycles.total
+    terms = [Term("post", "controller and clock, cycles", cycles, t["control_energy"], "pJ", ("control_energy",))]
+    if build.memory == "dram":
+        bits = activity.memory_read_bits + activity.memory_write_bits
+        terms.append(Term("memory", "DRAM bits moved", bits, t["dram_energy"], "pJ", ("dram_energy",)))
+    # 1 mW for 1 us is 1000 pJ.
+    pj_per_mw = 1000.0 * cycles / build.clock_mhz
+    if t.kind == "fpga":
+        return [*terms, Term("leakage", "static power, mW us", pj_per_mw / 1000.0, t["static_power"] * 1000.0, "pJ", ("static_power",))]
+    area = area_terms(build, t)
+    logic_mm2 = (total(area) - total(area, component="buffer") - total(area, component="memory")) / 1e6
+    return [
+        *terms,
+        Term("leakage", "logic mm2 x time", pj_per_mw * logic_mm2, t["logic_leakage"], "pJ", ("logic_leakage",)),
+        Term("leakage", "SRAM KiB x time", pj_per_mw * sram_kib(build), t["sram_leakage"] / 1000.0, "pJ", ("sram_leakage",)),
+    ]
+
+
+def sram_kib(build: Build) -> Number:
+    """All SRAM of the machine: buffers, and the on-chip memory if it has one."""
+    bits: Number = 0
+    for bank in banks(build.knobs):
+        bits = bits + bank.count * bank.depth * bank.bits
+    return bits / 8192 + (build.memory_kib if build.memory == "sram" else 0)

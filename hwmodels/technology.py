@@ -1,0 +1,241 @@
+"""What a bit of hardware costs: every constant under its source, or marked assumed. Read with docs/technologies.md.
+
+Sources: H14 = Horowitz, ISSCC 2014, 45 nm, as transcribed by two independent energy tables; AL = Aladdin 40 nm table
+(Accelergy-Project/accelergy-aladdin-plug-in @ 5e2e126); CACTI = CACTI-7 45 nm itrs-hp sweep (hsharma35/bitfusion @ 04ec1c8);
+SB17 = Stillmaker & Baas 2017, Integration 58:74-81 (coefficients via wromaszkan/nodeScale @ 0676b74); BI = BISMO's resource
+law v2 (EECS-NTNU/bismo @ b388d78); FN = FINN's estimates (Xilinx/finn @ 39f0c9a).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+ASSUMED = "assumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A number with its unit and where it comes from."""
+
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SramTable:
+    """Macros of a memory generator: (sizes,) arrays over capacity, for a port of `port_bits`."""
+
+    port_bits: int
+    capacity_bytes: tuple[float, ...]
+    read_pj: tuple[float, ...]
+    write_pj: tuple[float, ...]
+    area_um2: tuple[float, ...]
+    source: str
+
+    def read_energy(self, capacity_bytes: npt.ArrayLike, bits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """pJ per read of an entry of `bits` from a bank of that capacity."""
+        return self._lookup(self.read_pj, capacity_bytes) * (np.asarray(bits) / self.port_bits)
+
+    def write_energy(self, capacity_bytes: npt.ArrayLike, bits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """pJ per write of an entry of `bits` into a bank of that capacity."""
+        return self._lookup(self.write_pj, capacity_bytes) * (np.asarray(bits) / self.port_bits)
+
+    def area(self, capacity_bytes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """um2 of a bank; banks beyond the largest macro are several of them."""
+        largest = self.capacity_bytes[-1]
+        macros = np.maximum(1.0, np.asarray(capacity_bytes) / largest)
+        return self._lookup(self.area_um2, capacity_bytes) * macros
+
+    def outside(self, capacity_bytes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether a capacity lies outside the table: smaller banks cost as the smallest macro, larger ones are several."""
+        capacity = np.asarray(capacity_bytes)
+        return (capacity < self.capacity_bytes[0]) | (capacity > self.capacity_bytes[-1])
+
+    def _lookup(self, values: tuple[float, ...], capacity_bytes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Linear in log-log between neighbouring macros, held at both ends."""
+        where = np.log(np.asarray(capacity_bytes, np.float64))
+        return np.exp(np.interp(where, np.log(self.capacity_bytes), np.log(values)))
+
+
+@dataclass(frozen=True, slots=True)
+class Technology:
+    """A process node or a device. `limits` are what a device offers (empty for ASIC); `sram` is None on FPGAs (block RAM)."""
+
+    name: str
+    kind: str
+    node_nm: float
+    voltage_v: float
+    description: str
+    constants: Mapping[str, Constant]
+    sram: SramTable | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> float:
+        """The value of one constant."""
+        return self.constants[name].value
+
+
+def energy_factor(node: str, voltage_v: float) -> float:
+    """SB17's E(V) = e2 V^2 + e1 V + e0; energies scale as E(to) / E(from)."""
+    e2, e1, e0 = ENERGY_COEFFICIENTS[_node(node)]
+    return e2 * voltage_v**2 + e1 * voltage_v + e0
+
+
+def delay_factor(node: str, voltage_v: float) -> float:
+    """SB17's D(V) = d3 V^3 + d2 V^2 + d1 V + d0; delays scale as D(to) / D(from)."""
+    d3, d2, d1, d0 = DELAY_COEFFICIENTS[_node(node)]
+    return d3 * voltage_v**3 + d2 * voltage_v**2 + d1 * voltage_v + d0
+
+
+def scaled(base: Technology, *, name: str, node: str, voltage_v: float, base_node: str) -> Technology:
+    """An ASIC technology at another node by SB17's published equations; off-chip memory does not scale.
+
+    Leakage has no published equation there; it is kept per area, so it shrinks with the area only (assumed).
+    """
+    energy = energy_factor(node, voltage_v) / energy_factor(base_node, base.voltage_v)
+    area = AREA_MULTIPLIERS[node] / AREA_MULTIPLIERS[base_node]
+    clock = delay_factor(base_node, base.voltage_v) / delay_factor(node, voltage_v)
+    note = f" x SB17 {base_node}@{base.voltage_v:g} V -> {node}@{voltage_v:g} V"
+    factors = {"pJ": energy, "um2": area, "MHz": clock}
+    constants = {key: _scale(constant, factors, note) for key, constant in base.constants.items()}
+    assert base.sram is not None
+    sram = replace(
+        base.sram,
+        read_pj=tuple(value * energy for value in base.sram.read_pj),
+        write_pj=tuple(value * energy for value in base.sram.write_pj),
+        area_um2=tuple(value * area for value in base.sram.area_um2),
+        source=base.sram.source + note,
+    )
+    label = f"{node} nm ASIC at {voltage_v:g} V, scaled from {base.name} by published equations"
+    return Technology(name, "asic", float(node.split("HP")[0]), voltage_v, label, MappingProxyType(constants), sram)
+
+
+def _scale(constant: Constant, factors: Mapping[str, float], note: str) -> Constant:
+    factor = factors.get(constant.unit)
+    if factor is None:
+        return constant
+    return Constant(constant.value * factor, constant.unit, constant.source + note)
+
+
+def _node(node: str) -> str:
+    if node not in ENERGY_COEFFICIENTS:
+        raise ValueError(f"technology: node must be one of {', '.join(ENERGY_COEFFICIENTS)}, not {node!r}")
+    return node
+
+
+# SB17, table of e2, e1, e0 (unit test: 65 nm @ 1.3 V -> 32 nm @ 0.9 V takes 1 pJ to 0.1755 pJ, the authors' own check).
+ENERGY_COEFFICIENTS: Mapping[str, tuple[float, float, float]] = {
+    "130": (7.171, -6.709, 2.904),
+    "90": (4.762, -4.781, 2.092),
+    "65": (3.755, -4.398, 1.975),
+    "45": (1.018, -0.3107, 0.1539),
+    "32": (0.8367, -0.4341, 0.1701),
+    "20": (0.373, -0.1582, 0.04104),
+    "16": (0.2958, -0.1241, 0.03024),
+    "14": (0.2363, -0.09675, 0.02239),
+    "10": (0.2068, -0.09311, 0.02375),
+    "7": (0.1776, -0.09097, 0.02447),
+}
+DELAY_COEFFICIENTS: Mapping[str, tuple[float, float, float, float]] = {
+    "130": (-76.65, 334.9, -493.4, 275.8),
+    "90": (-60.34, 262.5, -384.2, 210.9),
+    "65": (-53.3, 230.4, -333.9, 178.6),
+    "45": (-501.6, 1567.0, -1619.0, 566.1),
+    "32": (-1047.0, 2982.0, -2797.0, 873.5),
+    "20": (0.0, 34.63, -66.37, 41.15),
+    "16": (0.0, 24.8, -47.52, 28.87),
+    "14": (-40.66, 109.2, -100.6, 35.92),
+    "10": (-34.95, 93.65, -85.99, 30.4),
+    "7": (-28.58, 76.6, -70.26, 24.69),
+}
+# SB17, area relative to 45 nm. There is no 28/22 nm row: such a node must be interpolated, so none is built in.
+AREA_MULTIPLIERS: Mapping[str, float] = {
+    "130": 6.4, "90": 2.8, "65": 1.5, "45": 1.0, "32": 0.46, "20": 0.21, "16": 0.19, "14": 0.17, "10": 0.10, "7": 0.059,
+}  # fmt: skip
+
+# CACTI, 32-bit port, 1R1W, 360 K. Leakage of that file is ITRS-HP (1.7 mW per KiB) and not used: see sram_leakage.
+CACTI_45 = SramTable(
+    port_bits=32,
+    capacity_bytes=(128, 512, 1024, 2048, 4096, 8192, 16384),
+    read_pj=(0.684, 1.061, 1.133, 1.903, 3.983, 6.392, 9.982),
+    write_pj=(0.925, 2.339, 3.296, 3.639, 5.051, 5.563, 8.421),
+    area_um2=(1500, 7600, 8820, 15130, 48570, 57510, 108580),
+    source="CACTI-7 45 nm itrs-hp, 32-bit port, 1R1W, 360 K; log-log between sizes, linear in entry bits (assumed)",
+)
+
+_ASIC_45 = {
+    "xnor_energy": Constant(0.018 / 32, "pJ", "AL bitwise row 0.018 pJ per 32-bit unit, 40 nm; the row is ambiguous: up to 32x more"),
+    "xnor_area": Constant(50.4 / 32, "um2", "AL bitwise row 50.4 um2 per 32-bit unit, 40 nm; the row is ambiguous"),
+    "adder_bit_energy": Constant(0.03 / 8, "pJ", "H14 int add 8 bit 0.03 pJ, 45 nm"),
+    "adder_bit_area": Constant(179 / 32, "um2", "AL adder 32 bit 179 um2, 40 nm, 5 ns"),
+    "register_bit_energy": Constant(0.009, "pJ", "AL register 0.009 pJ per bit, 40 nm"),
+    "register_bit_area": Constant(5.98, "um2", "AL register 5.98 um2 per bit, 40 nm"),
+    "multiplier_bit2_energy": Constant(0.2 / 64, "pJ", "H14 int mult 8 bit 0.2 pJ, per partial-product bit (32 bit gives 0.00303)"),
+    "multiplier_bit2_area": Constant(4600 / 1024, "um2", "AL multiplier 32 bit 4600 um2, 40 nm, per partial-product bit"),
+    "dram_energy": Constant(1300 / 64, "pJ/bit", "H14 DRAM 1300-2600 pJ per access, lower end; 64 bit an access is assumed"),
+    "sram_leakage": Constant(10.0, "uW/KiB", f"{ASSUMED}: a low-leakage cell; CACTI's itrs-hp cell at 360 K has 1700"),
+    "logic_leakage": Constant(5.0, "mW/mm2", ASSUMED),
+    "control_area": Constant(20_000.0, "um2", f"{ASSUMED}: controller, address generators, loader, writer"),
+    "control_energy": Constant(2.0, "pJ", f"{ASSUMED}: controller and clock distribution, per cycle"),
+    "max_clock": Constant(1000.0, "MHz", f"{ASSUMED} until the clock is fitted to synthesis"),
+}  # fmt: skip
+
+
+def _fpga(lut_pj: float, bram_pj: float, dsp_pj: float, static_w: float, clock_mhz: float) -> dict[str, Constant]:
+    """Constants of a device; resource laws are shared, energies are assumed per family."""
+    return {
+        "branch_lut": Constant(1.17, "LUT/bit", "BI law v2: 1.17 Dk per dot-product unit (and-popcount; xnor costs the same LUT)"),
+        "pe_lut": Constant(44.1, "LUT", "BI law v2: constant per dot-product unit (shift, accumulate)"),
+        "post_lut": Constant(120.1, "LUT", "BI: result stage per dot-product unit, here one per row"),
+        "adder_bit_lut": Constant(1.0, "LUT", "one LUT and carry per bit, 7-series and UltraScale+ slices"),
+        "control_lut": Constant(3000.0, "LUT", f"{ASSUMED}: controller, loader, writer"),
+        "lut_energy": Constant(lut_pj, "pJ", f"{ASSUMED}: per LUT with its wires and flip-flop and active cycle, within 3x"),
+        "bram_energy": Constant(bram_pj, "pJ", f"{ASSUMED}: per 36-bit block-RAM access, within 3x"),
+        "dsp_energy": Constant(dsp_pj, "pJ", f"{ASSUMED}: per DSP slice and active cycle, within 3x"),
+        "dram_energy": Constant(1300 / 64, "pJ/bit", "H14 DRAM 1300-2600 pJ per access, lower end; 64 bit an access is assumed"),
+        "static_power": Constant(static_w * 1000.0, "mW", f"{ASSUMED}: whole device, idle, within 3x"),
+        "control_energy": Constant(3000.0 * lut_pj * 0.1, "pJ", f"{ASSUMED}: a tenth of the control LUTs toggle in a cycle"),
+        "max_clock": Constant(clock_mhz, "MHz", f"{ASSUMED} until the clock is fitted to place and route"),
+    }  # fmt: skip
+
+
+ASIC_45 = Technology(
+    "asic45", "asic", 45, 0.9, "45 nm ASIC, published operation energies, CACTI SRAM", MappingProxyType(_ASIC_45), CACTI_45
+)
+
+TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
+    "asic65": scaled(ASIC_45, name="asic65", node="65", voltage_v=1.1, base_node="45"),
+    "asic45": ASIC_45,
+    "asic32": scaled(ASIC_45, name="asic32", node="32", voltage_v=0.9, base_node="45"),
+    "asic16": scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
+    "asic7": scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
+    # Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
+    "zynq7020": Technology(
+        "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",
+        MappingProxyType(_fpga(0.20, 12.0, 8.0, 0.12, 250)), None,
+        MappingProxyType({"lut": 53_200, "ff": 106_400, "bram36": 140, "dsp": 220}),
+    ),
+    "zu3eg": Technology(
+        "zu3eg", "fpga", 16, 0.85, "Xilinx Zynq UltraScale+ ZU3EG",
+        MappingProxyType(_fpga(0.10, 7.0, 5.0, 0.30, 400)), None,
+        MappingProxyType({"lut": 70_560, "ff": 141_120, "bram36": 216, "dsp": 360}),
+    ),
+    "u250": Technology(
+        "u250", "fpga", 16, 0.85, "Xilinx Alveo U250",
+        MappingProxyType(_fpga(0.10, 7.0, 5.0, 20.0, 400)), None,
+        MappingProxyType({"lut": 1_728_000, "ff": 3_456_000, "bram36": 2_688, "dsp": 12_288}),
+    ),
+})  # fmt: skip
+
+
+def technology(name: str) -> Technology:
+    """A built-in technology; ValueError lists the known ones."""
+    if name not in TECHNOLOGIES:
+        raise ValueError(f"technology must be one of {', '.join(TECHNOLOGIES)}, not {name!r}")
+    return TECHNOLOGIES[name]

@@ -1,0 +1,191 @@
+"""The columns that a results table may carry: what each is called, its unit, and which way is better."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+Direction = Literal["smaller", "larger", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a results table.
+
+    `unit` is "" for text and plain counts, "id" for numbers that are names, "1" for fractions (people read per cent).
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    direction: Direction = "none"
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit as a reader sees it."""
+        return {"1": "%", "id": "", "us": "µs", "mm2": "mm²"}.get(self.unit, self.unit)
+
+    @property
+    def scale(self) -> float:
+        """What a stored value is multiplied by to be in `shown_unit`."""
+        return 100.0 if self.unit == "1" else 1.0
+
+    @property
+    def heading(self) -> str:
+        """Label and unit in one string, for an axis or a plain table head."""
+        return f"{self.label} ({self.shown_unit})" if self.shown_unit else self.label
+
+    @property
+    def hint(self) -> str:
+        """Which way is better, in words; empty when neither is."""
+        return {"smaller": "less is better", "larger": "more is better", "none": ""}[self.direction]
+
+
+IDENTITY = (
+    Column("row", "Row", "id"),
+    Column("network", "Network"),
+    Column("precision", "Precision"),
+    Column("act_bits", "Activation bits M", "bit"),
+    Column("weight_bits", "Weight bits K", "bit"),
+    Column("machine", "Machine"),
+    Column("rows", "PE rows"),
+    Column("cols", "PE columns"),
+    Column("width", "PE width", "bit"),
+    Column("lanes_a", "Activation lanes"),
+    Column("lanes_w", "Weight lanes"),
+    Column("max_act_bits", "Widest activation", "bit"),
+    Column("max_weight_bits", "Widest weight", "bit"),
+    Column("weight_depth", "Weight buffer depth", "words"),
+    Column("act_depth", "Activation buffer depth", "words"),
+    Column("out_depth", "Output buffer depth", "words"),
+    Column("threshold_depth", "Threshold buffer depth", "words"),
+    Column("port_bits", "Memory port", "bit"),
+    Column("port_shared", "Port shared"),
+    Column("port_latency", "Port latency", "cycles"),
+    Column("port_burst", "Burst", "words"),
+    Column("memory", "Memory"),
+    Column("memory_kib", "Memory size", "KiB"),
+    Column("clock_mhz", "Clock", "MHz"),
+    Column("technology", "Technology"),
+    Column("dataflow", "Dataflow"),
+)
+
+QUALITY = (
+    Column("accuracy", "Accuracy", "1", "larger"),
+    Column("accuracy_source", "Accuracy source"),
+    Column("model_kib", "Model size", "KiB", "smaller"),
+    Column("macs", "Multiply-accumulates"),
+    Column("binary_ops", "Binary operations"),
+)
+
+METRICS = (
+    Column("latency_cycles", "Latency", "cycles", "smaller"),
+    Column("latency_us", "Latency", "us", "smaller"),
+    Column("throughput_per_s", "Throughput", "1/s", "larger"),
+    Column("energy_nj", "Energy per inference", "nJ", "smaller"),
+    Column("power_mw", "Power", "mW", "smaller"),
+    Column("area_mm2", "Area", "mm2", "smaller"),
+    Column("lut", "Logic", "LUT", "smaller"),
+    Column("ff", "Registers", "FF", "smaller"),
+    Column("bram36", "Block RAM", "BRAM36", "smaller"),
+    Column("dsp", "Multiplier blocks", "DSP", "smaller"),
+    Column("utilisation", "PE utilisation", "1", "larger"),
+    Column("bandwidth_gbit_s", "Memory bandwidth", "Gbit/s", "smaller"),
+    Column("bound", "Limited by"),
+)
+
+CYCLE_PARTS = (
+    Column("compute_cycles", "compute", "cycles"),
+    Column("load_cycles", "load", "cycles"),
+    Column("fill_cycles", "fill", "cycles"),
+    Column("drain_cycles", "drain", "cycles"),
+    Column("store_cycles", "store", "cycles"),
+    Column("stall_cycles", "stall", "cycles"),
+)
+
+ENERGY_PARTS = (
+    Column("energy_pe_nj", "PEs", "nJ", "smaller"),
+    Column("energy_post_nj", "post-processing", "nJ", "smaller"),
+    Column("energy_buffer_nj", "buffers", "nJ", "smaller"),
+    Column("energy_memory_nj", "memory", "nJ", "smaller"),
+    Column("energy_leakage_nj", "leakage", "nJ", "smaller"),
+)
+
+AREA_PARTS = (
+    Column("area_pe_mm2", "PEs", "mm2", "smaller"),
+    Column("area_post_mm2", "post-processing", "mm2", "smaller"),
+    Column("area_buffer_mm2", "buffers", "mm2", "smaller"),
+    Column("area_memory_mm2", "memory", "mm2", "smaller"),
+    Column("area_control_mm2", "control", "mm2", "smaller"),
+)
+
+LUT_PARTS = (
+    Column("lut_pe", "PEs", "LUT", "smaller"),
+    Column("lut_post", "post-processing", "LUT", "smaller"),
+    Column("lut_buffer", "buffers", "LUT", "smaller"),
+    Column("lut_control", "control", "LUT", "smaller"),
+)
+
+LAYERS = (
+    Column("layer", "Layer"),
+    Column("kind", "Kind"),
+    Column("ops_per_byte", "Binary operations per byte of memory traffic", "ops/B", "larger"),
+    Column("gops", "Binary operations per second", "Gop/s", "larger"),
+    Column("time_share", "Share of time", "1"),
+)
+
+DECISION = (
+    Column("winner", "Best"),
+    Column("design", "Design"),
+    Column("mac_energy_nj", "Energy, MAC twin", "nJ", "smaller"),
+    Column("mac_latency_us", "Latency, MAC twin", "us", "smaller"),
+    Column("mac_area_mm2", "Area, MAC twin", "mm2", "smaller"),
+    Column("mac_lut", "Logic, MAC twin", "LUT", "smaller"),
+    Column("fp32_speedup_bound", "fp32 speed-up bound", "x", "larger"),
+    Column("fp32_memory_ratio", "fp32 weight ratio", "x", "larger"),
+)
+
+BOOKKEEPING = (
+    Column("knob", "Knob"),
+    Column("values", "Values tried"),
+    Column("reason", "Reason"),
+    Column("count", "Designs"),
+    Column("share", "Share", "1"),
+    Column("key", "What"),
+    Column("name", "Constant"),
+    Column("value", "Value", "id"),
+    Column("unit", "Unit"),
+    Column("source", "Source"),
+)
+
+_GROUPS = (IDENTITY, QUALITY, METRICS, CYCLE_PARTS, ENERGY_PARTS, AREA_PARTS, LUT_PARTS, LAYERS, DECISION, BOOKKEEPING)
+COLUMNS: dict[str, Column] = {column.name: column for group in _GROUPS for column in group}
+
+
+def describe(name: str) -> Column:
+    """The column called `name`; a name that is not in the contract stands for itself, without unit or direction."""
+    return COLUMNS.get(name, Column(name, name.replace("_", " ")))
+
+
+def values_of(table: pd.DataFrame, name: str) -> pd.Series:
+    """The numbers of a column as float64; all NaN when the table does not carry it."""
+    if name not in table.columns:
+        return pd.Series(float("nan"), index=table.index, dtype="float64")
+    return pd.to_numeric(table[name], errors="coerce").astype("float64")
+
+
+def known(table: pd.DataFrame, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Those of `columns` that the table carries with at least one number in them."""
+    return tuple(column for column in columns if bool(values_of(table, column.name).notna().any()))
+
+
+def is_chosen(table: pd.DataFrame) -> list[bool]:
+    """For each row, whether the decision marks it as the winner."""
+    if "winner" not in table.columns:
+        return [False] * len(table)
+    return [str(mark) == "True" for mark in table["winner"]]
+
+
+def chosen(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the decision marks as the winner; none when nothing is marked."""
+    return table.loc[is_chosen(table)]

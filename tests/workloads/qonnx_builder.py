@@ -1,0 +1,141 @@
+"""Small QONNX graphs for tests, and what a float32 executor makes of them, tensor by tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Array = npt.NDArray[Any]
+
+DOMAIN = "qonnx.custom_op.general"
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A quantizer as its user writes it down; BipolarQuant is `bipolar`."""
+
+    bits: int
+    scale: Array | np.floating[Any]
+    zero: float = 0.0
+    signed: bool = False
+    narrow: bool = False
+    bipolar: bool = False
+
+    @property
+    def lowest(self) -> int:
+        return -(2 ** (self.bits - 1)) + self.narrow if self.signed else 0
+
+    def codes(self, values: Array) -> Array:
+        """Odd codes of values that lie on the levels."""
+        if self.bipolar:
+            return np.where(values >= 0, 1, -1)
+        integers = np.rint(values.astype(np.float64) / self.scale + self.zero).astype(np.int64)
+        return np.asarray(2 * (integers - self.lowest) - (2**self.bits - 1))
+
+    def tie_distance(self, values: Array) -> Array:
+        """Distance of each value before quantization to the nearest rounding boundary, in levels."""
+        if self.bipolar:
+            return np.asarray(np.abs(values / self.scale))
+        position = values.astype(np.float64) / self.scale + self.zero
+        return np.asarray(np.abs(position - np.floor(position) - 0.5))
+
+
+def paper(bits: int) -> Levels:
+    """Eq. 15 on [-1, 1]; one bit is the sign."""
+    n = 2**bits - 1
+    if bits == 1:
+        return Levels(1, np.float32(1), bipolar=True)
+    return Levels(bits, np.float32(2 / n), n / 2)
+
+
+def unsigned(bits: int, scale: float) -> Levels:
+    return Levels(bits, np.float32(scale))
+
+
+def twos_complement(bits: int, scale: float) -> Levels:
+    return Levels(bits, np.float32(scale), signed=True)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Where the codes of one layer stand in the reference: the tensor on the levels, the one before the quantizer."""
+
+    tensor: str
+    before: str | None
+    levels: Levels
+
+
+@dataclass
+class Builder:
+    """A graph under construction. `probes` maps the names that layers will have to their codes."""
+
+    input_shape: tuple[int | str, ...]
+    opset: int = 13
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+    probes: dict[str, Probe] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=lambda: ["y"])
+
+    def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
+        return name
+
+    def node(
+        self, op: str, inputs: list[str], name: str, output: str | None = None, domain: str = "", **attributes: Any
+    ) -> str:
+        made = helper.make_node(op, inputs, [output or f"{name}_out"], name=name, domain=domain, **attributes)
+        self.nodes.append(made)
+        return str(made.output[0])
+
+    def quant(self, x: str, name: str, levels: Levels, layer: str | None = None) -> str:
+        """A quantizer; with `layer`, its codes are those of that layer (or of the network input)."""
+        scale = self.constant(f"{name}_scale", levels.scale)
+        if levels.bipolar:
+            out = self.node("BipolarQuant", [x, scale], name, domain=DOMAIN)
+        else:
+            rest = [self.constant(f"{name}_zero", levels.zero), self.constant(f"{name}_bits", levels.bits)]
+            flags = {"signed": int(levels.signed), "narrow": int(levels.narrow)}
+            out = self.node("Quant", [x, scale, *rest], name, domain=DOMAIN, rounding_mode="ROUND", **flags)
+        if layer:
+            self.probes[layer] = Probe(out, x, levels)
+        return out
+
+    def weights(self, name: str, values: Array, levels: Levels) -> str:
+        return self.quant(self.constant(f"{name}_latent", values), f"{name}_quant", levels)
+
+    def norm(self, x: str, name: str, gamma: Array, beta: Array, mean: Array, var: Array) -> str:
+        parts = [self.constant(f"{name}_{i}", part) for i, part in enumerate((gamma, beta, mean, var))]
+        return self.node("BatchNormalization", [x, *parts], name, epsilon=1e-5)
+
+    def model(self) -> onnx.ModelProto:
+        source = helper.make_tensor_value_info("x", TensorProto.FLOAT, self.input_shape)
+        sinks = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.outputs]
+        graph = helper.make_graph(self.nodes, "tested", [source], sinks, self.constants)
+        opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid(DOMAIN, 1)]
+        return helper.make_model(graph, opset_imports=opsets, producer_name="tests", producer_version="1", ir_version=8)
+
+    def save(self, path: Path) -> Path:
+        onnx.save(self.model(), path)
+        return path
+
+
+def reference(model: onnx.ModelProto, images: Array) -> dict[str, Array]:
+    """Every tensor of the graph for images (N, ...), computed by qonnx in float32, all images at once."""
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    batched = onnx.ModelProto()
+    batched.CopyFrom(model)
+    del batched.graph.value_info[:]
+    batched.graph.input[0].type.tensor_type.shape.dim[0].dim_value = len(images)
+    batched.graph.output[0].type.tensor_type.ClearField("shape")
+    wrapped = ModelWrapper(batched).transform(InferShapes())
+    context = execute_onnx(wrapped, {model.graph.input[0].name: images}, return_full_exec_context=True)
+    return {name: np.asarray(value) for name, value in context.items()}

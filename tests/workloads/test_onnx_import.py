@@ -1,0 +1,812 @@
+"""QONNX in, encoded network out: random graphs against qonnx, every refusal in one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from qonnx_builder import DOMAIN, Array, Builder, Levels, Probe, paper, reference, twos_complement, unsigned
+
+from workloads.encoded import Codes, EncodedNetwork
+from workloads.encoding import decode_weights
+from workloads.executor import run
+from workloads.layers import Add, Conv, Dense, Flatten, Pool
+from workloads.onnx_import import load_onnx
+from workloads.onnx_nodes import OPERATORS
+
+IMAGES = 3
+TIE = 1e-4
+
+
+# --- agreement -------------------------------------------------------------------------------------------------
+
+
+def agrees(builder: Builder, images: Array, path: Path) -> int:
+    """Compare every code and the output of a graph with qonnx; returns the number of images that met a float32 tie.
+
+    A code may differ only where the reference stands within TIE levels of a rounding boundary, where float32 cannot
+    say on which side; from there on that image is another computation and is left out.
+    """
+    network, expected = load_onnx(builder.save(path)), reference(builder.model(), images)
+    got = run(network, images.reshape(len(images), *network.network.input.shape), keep_integers=True)
+    alive = np.ones(len(images), dtype=bool)
+    for name, probe in builder.probes.items():
+        codes = probe.levels.codes(expected[probe.tensor])
+        differs = (got.codes[name].reshape(codes.shape) != codes) & alive.reshape(-1, *(1,) * (codes.ndim - 1))
+        if differs.any():
+            assert probe.before is not None, name
+            assert probe.levels.tie_distance(expected[probe.before])[differs].max() < TIE, name
+            alive &= ~differs.reshape(len(images), -1).any(axis=1)
+    wanted = expected[builder.outputs[0]]
+    tolerance = 1e-4 * max(1.0, float(np.abs(wanted).max()))
+    np.testing.assert_allclose(got.outputs.reshape(wanted.shape)[alive], wanted[alive], atol=tolerance, rtol=0)
+    return int((~alive).sum())
+
+
+class RandomGraph:
+    """A random legal network: conv blocks, pools, a residual, a flatten, fully connected layers, an affine end."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.channels, self.height, self.width = (int(self.rng.integers(low, low + 4)) for low in (1, 5, 7))
+        self.builder = Builder((1, self.channels, self.height, self.width), opset=int(self.rng.integers(11, 18)))
+        self.images = self.rng.uniform(-1.2, 1.2, (IMAGES, self.channels, self.height, self.width)).astype(np.float32)
+        self.tensor = self.builder.quant("x", "input_quant", self.input_levels(), "x")
+        self.levels = self.input_levels()
+
+    def chance(self, share: float) -> bool:
+        return bool(self.rng.random() < share)
+
+    def bits(self) -> int:
+        return int(self.rng.integers(1, 9))
+
+    def input_levels(self) -> Levels:
+        if not hasattr(self, "_input"):
+            bits = self.bits()
+            kinds = [paper(bits), unsigned(max(bits, 2), 1 / 2**bits), twos_complement(max(bits, 2), 2 / 2**bits)]
+            self._input = kinds[self.rng.integers(3)]
+        return self._input
+
+    def hidden_levels(self) -> Levels:
+        bits = self.bits()
+        kinds = [paper(bits), paper(bits), unsigned(bits, 1.5 / 2**bits), twos_complement(max(bits, 2), 2.5 / 2**bits)]
+        return kinds[self.rng.integers(4)]
+
+    def weights(self, name: str, shape: tuple[int, ...], axis: int) -> str:
+        bits = self.bits()
+        levels = paper(bits)
+        if self.chance(0.5):  # one scale per output channel, and for some the signed way to write odd codes
+            sizes = [1] * len(shape)
+            sizes[axis] = shape[axis]
+            scale = self.rng.uniform(0.5, 1.5, sizes).astype(np.float32) * levels.scale
+            levels = Levels(bits, scale, levels.zero, bipolar=levels.bipolar)
+            if bits > 1 and self.chance(0.5):
+                levels = Levels(bits, scale, -0.5, signed=True)
+        return self.builder.weights(name, self.rng.normal(0, 0.6, shape), levels)
+
+    def affine(self, x: str, name: str, rank: int) -> str:
+        """What stands between sums and quantizer: batch norm, constants on either side, Relu; slopes of both signs."""
+        count, form = self.channels, (-1, 1, 1) if rank == 4 else (-1,)
+        gain = self.rng.uniform(0.3, 1.5, count) * self.rng.choice([-1, 1, 1], count) / np.sqrt(self.fan_in)
+        shift = self.rng.normal(0, 0.2, count)
+        style = self.rng.integers(4)
+        if style == 0:
+            x = self.builder.norm(
+                x, f"{name}_bn", gain * 2, shift, self.rng.normal(0, 1, count), self.rng.uniform(1, 4, count)
+            )
+        elif style == 1:
+            x = self.builder.node("Mul", [self.constant(f"{name}_a", gain.reshape(form)), x], f"{name}_mul")
+            x = self.builder.node("Sub", [self.constant(f"{name}_b", shift.reshape(form)), x], f"{name}_sub")
+        elif style == 2:
+            x = self.builder.node("Div", [x, self.constant(f"{name}_a", (1 / gain).reshape(form))], f"{name}_div")
+            x = self.builder.node("Add", [x, self.constant(f"{name}_b", float(shift[0]))], f"{name}_add")
+        else:
+            x = self.builder.node("Mul", [x, self.constant(f"{name}_a", float(gain[0]))], f"{name}_mul")
+        if self.chance(0.3):
+            x = self.builder.node("Relu", [x], f"{name}_relu")
+        return self.builder.node("Identity", [x], f"{name}_same") if self.chance(0.2) else x
+
+    def constant(self, name: str, value: Any) -> str:
+        return self.builder.constant(name, value)
+
+    def quantize(self, x: str, name: str, rank: int, levels: Levels | None = None) -> None:
+        self.levels = levels or self.hidden_levels()
+        self.tensor = self.builder.quant(self.affine(x, name, rank), f"{name}_act", self.levels, name)
+
+    def conv(self, name: str, *, same: bool = False, levels: Levels | None = None) -> None:
+        groups = int(self.rng.choice([g for g in (1, 2, self.channels) if self.channels % g == 0]))
+        kernel = [1 + 2 * int(self.chance(0.7)), 1 + 2 * int(self.chance(0.7))]
+        if same:
+            outputs, extra = self.channels, {"auto_pad": str(self.rng.choice(["SAME_UPPER", "SAME_LOWER"]))}
+        else:
+            outputs, extra = groups * int(self.rng.integers(1, 4)), self.geometry(kernel)
+        shape = (outputs, self.channels // groups, *kernel)
+        inputs = [self.tensor, self.weights(f"{name}_w", shape, 0)]
+        if self.chance(0.4):
+            inputs.append(self.constant(f"{name}_bias", self.rng.normal(0, 0.5, outputs)))
+        self.fan_in, self.channels = float(np.prod(shape[1:])), outputs
+        out = self.builder.node("Conv", inputs, name, group=groups, kernel_shape=kernel, **extra)
+        self.quantize(out, name, 4, levels)
+
+    def geometry(self, kernel: list[int]) -> dict[str, Any]:
+        """Pads, strides and dilations; a small map gets full pads, so that the kernel always fits."""
+        small = self.height < 5 or self.width < 5
+        pads = [1 if small else int(self.rng.integers(0, 2)) for _ in range(4)]
+        strides = [1, 2] if self.chance(0.3) else [1, 1]
+        dilations = [2, 1] if not small and self.chance(0.2) else [1, 1]
+        self.slide(kernel, pads=pads, strides=strides, dilations=dilations)
+        return {"pads": pads, "strides": strides, "dilations": dilations}
+
+    def slide(self, kernel: list[int], pads: list[int], strides: list[int], dilations: list[int]) -> None:
+        """Follow the size of the map."""
+        spans = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
+        self.height = (self.height + pads[0] + pads[2] - spans[0]) // strides[0] + 1
+        self.width = (self.width + pads[1] + pads[3] - spans[1]) // strides[1] + 1
+
+    def max_pool(self, name: str) -> None:
+        pads = [1, 0, 0, 1] if self.chance(0.5) or min(self.height, self.width) < 3 else [0, 0, 0, 0]
+        self.slide([2, 2], pads, [1, 1], [1, 1])
+        self.tensor = self.builder.node("MaxPool", [self.tensor], name, kernel_shape=[2, 2], strides=[1, 1], pads=pads)
+        self.builder.probes[name] = Probe(self.tensor, None, self.levels)
+
+    def average_pool(self, name: str) -> None:
+        if self.chance(0.3) or min(self.height, self.width) < 3:
+            out = self.builder.node("GlobalAveragePool", [self.tensor], name)
+            self.height = self.width = 1
+        else:
+            self.slide([2, 2], [0, 0, 0, 0], [1, 2], [1, 1])
+            out = self.builder.node("AveragePool", [self.tensor], name, kernel_shape=[2, 2], strides=[1, 2])
+        self.fan_in = 1.0
+        self.quantize(out, name, 4)
+
+    def residual(self, name: str) -> None:
+        """Both operands need offset 0: the block before and inside emits the paper's codes of equal bits."""
+        levels = paper(self.bits())
+        self.conv(f"{name}_in", same=True, levels=levels)
+        skip = self.tensor
+        self.conv(f"{name}_a", same=True)
+        self.conv(f"{name}_b", same=True, levels=levels)
+        self.fan_in = 1.0
+        self.quantize(self.builder.node("Add", [self.tensor, skip], name), name, 4)
+
+    def head(self, features: int) -> None:
+        """Flatten in one of its spellings, a hidden fully connected layer, and the outputs."""
+        if self.chance(0.5):
+            flat = self.builder.node("Flatten", [self.tensor], "flatten")
+        else:
+            shape = self.builder.constant(
+                "shape", self.rng.choice([0, -1]) * np.array([1, 0]) + [0, features], np.int64
+            )
+            flat = self.builder.node("Reshape", [self.tensor, shape], "flatten")
+        self.fan_in, self.channels = float(features), int(self.rng.integers(2, 6))
+        if self.chance(0.5):
+            out = self.builder.node("MatMul", [flat, self.weights("fc1_w", (features, self.channels), 1)], "fc1")
+        else:
+            weights = self.weights("fc1_w", (self.channels, features), 0)
+            bias = self.constant("fc1_bias", self.rng.normal(0, 1, self.channels))
+            out = self.builder.node("Gemm", [flat, weights, bias], "fc1", transB=1, alpha=0.5, beta=2.0)
+        self.quantize(out, "fc1", 2)
+        out = self.builder.node("MatMul", [self.tensor, self.weights("fc2_w", (self.channels, 4), 1)], "fc2")
+        out = self.builder.node("Mul", [out, self.constant("out_scale", self.rng.normal(0, 1, 4))], "out_scale")
+        self.builder.node("Add", [out, self.constant("out_bias", self.rng.normal(0, 1, 4))], "out_bias", output="y")
+
+    def finish(self) -> Builder:
+        blocks = [self.conv, self.conv, self.max_pool, self.average_pool, self.residual]
+        self.conv("first")
+        for index, pick in enumerate(self.rng.integers(0, len(blocks), int(self.rng.integers(1, 4)))):
+            blocks[pick](f"block{index}")
+        self.head(self.channels * self.height * self.width)
+        return self.builder
+
+
+ties: list[int] = []
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_graphs_agree_with_qonnx_code_by_code(seed: int, tmp_path: Path) -> None:
+    graph = RandomGraph(seed)
+    ties.append(agrees(graph.finish(), graph.images, tmp_path / "random.onnx"))
+
+
+def test_ties_of_float32_are_rare() -> None:
+    # Otherwise the test above would have compared little.
+    assert sum(ties) <= 0.1 * IMAGES * max(len(ties), 1)
+
+
+@pytest.mark.parametrize("m", range(1, 9))
+def test_exact_ties_are_decided_as_qonnx_decides_them(m: int, tmp_path: Path) -> None:
+    # Powers of two everywhere: float32 is exact, every boundary is met, and nothing may differ.
+    builder, rng = Builder((1, 2, 4, 4)), np.random.default_rng(m)
+    x = builder.quant("x", "q", twos_complement(4, 1), "x")
+    weights = builder.weights("w", rng.normal(size=(6, 2, 3, 3)), Levels(1, np.float32(1), bipolar=True))
+    x = builder.node("Conv", [x, weights], "conv", pads=[1, 1, 1, 1])
+    slopes = np.array([1, -1, 0.5, -0.5, 0.25, 0])
+    x = builder.node("Mul", [x, builder.constant("slope", slopes.reshape(6, 1, 1))], "mul")
+    x = builder.node("Add", [x, builder.constant("shift", np.array([0, 0.5, 1, 0.25, 0.5, 0]).reshape(6, 1, 1))], "add")
+    levels = Levels(m, np.float32(2), 0.5 * (2**m - 1)) if m > 1 else paper(1)
+    x = builder.quant(x, "act", levels, "conv")
+    x = builder.node("Flatten", [x], "flat")
+    builder.node("MatMul", [x, builder.weights("v", rng.normal(size=(96, 3)), paper(2))], "fc", output="y")
+    images = rng.integers(-8, 8, (8, 2, 4, 4)).astype(np.float32)
+    distances = levels.tie_distance(reference(builder.model(), images)["add_out"])
+    assert (distances == 0).sum() > 20
+    network = load_onnx(builder.save(tmp_path / "ties.onnx"))
+    expected = reference(builder.model(), images)["act_out"]
+    assert (run(network, images, keep_integers=True).codes["conv"] == levels.codes(expected)).all()
+
+
+# --- what is imported ------------------------------------------------------------------------------------------
+
+
+def small(**changes: Any) -> Builder:
+    """x (1,2,4,4) -> Quant -> conv (3 channels, 3x3, pad 1) -> BN -> Quant -> Flatten -> MatMul -> y (1,5)."""
+    defaults = {"input": twos_complement(4, 0.5), "weights": paper(2), "act": paper(2), "dims": (1, 2, 4, 4)}
+    options: dict[str, Any] = defaults | changes
+    builder, rng = Builder(options["dims"]), np.random.default_rng(7)
+    x = builder.quant("x", "input_quant", options["input"], "x")
+    x = builder.node(
+        "Conv", [x, builder.weights("w", rng.normal(size=(3, 2, 3, 3)), options["weights"])], "conv", pads=[1] * 4
+    )
+    x = builder.norm(x, "bn", rng.normal(size=3), rng.normal(size=3), rng.normal(size=3), rng.uniform(1, 2, 3))
+    x = builder.quant(x, "act", options["act"], "conv")
+    x = builder.node("Flatten", [x], "flatten", axis=1)
+    builder.node("MatMul", [x, builder.weights("v", rng.normal(size=(48, 5)), paper(3))], "fc", output="y")
+    return builder
+
+
+def load(builder: Builder, tmp_path: Path) -> EncodedNetwork:
+    return load_onnx(builder.save(tmp_path / "model.onnx"))
+
+
+def test_a_small_graph_becomes_three_layers(tmp_path: Path) -> None:
+    network = load(small(), tmp_path).network
+    conv, flatten, fc = network.layers
+    assert isinstance(conv, Conv)
+    assert isinstance(flatten, Flatten)
+    assert isinstance(fc, Dense)
+    assert [layer.name for layer in network.layers] == ["conv", "flatten", "fc"]
+    assert (conv.act_bits, conv.weight_bits, conv.out_bits, conv.from_host) == (4, 2, 2, True)
+    assert conv.pad_code == 1  # two's complement: value 0 is step * (1 - 1)
+    assert (fc.in_shape, fc.out_bits, fc.from_host) == ((3, 4, 4), None, False)
+    assert [node.inputs for node in network.nodes] == [("x",), ("conv",), ("flatten",)]
+
+
+@pytest.mark.parametrize(
+    ("levels", "codes"),
+    [
+        (paper(3), Codes(bits=3, step=float(np.float32(2 / 7)) / 2, offset=0)),
+        (paper(1), Codes(bits=1, step=1.0, offset=0)),
+        (unsigned(8, 1), Codes(bits=8, step=0.5, offset=255)),
+        (twos_complement(4, 0.25), Codes(bits=4, step=0.125, offset=-1)),
+        (Levels(4, np.float32(1), zero=2), Codes(bits=4, step=0.5, offset=11)),
+        (Levels(4, np.float32(1), zero=0.5), Codes(bits=4, step=0.5, offset=14)),
+        (Levels(1, np.float32(3), signed=True), Codes(bits=1, step=3.0, offset=0)),
+        (Levels(4, np.full((1, 2, 1, 1), 2.0, np.float32)), Codes(bits=4, step=1.0, offset=15)),
+    ],
+)
+def test_quantizers_become_codes(levels: Levels, codes: Codes, tmp_path: Path) -> None:
+    builder = Builder((1, 2, 1, 1))
+    x = builder.quant("x", "input_quant", levels)
+    builder.node("Conv", [x, builder.weights("w", np.ones((1, 2, 1, 1)), paper(1))], "conv", output="y")
+    assert load(builder, tmp_path).input_codes == codes
+
+
+def test_weights_keep_their_codes_and_order(tmp_path: Path) -> None:
+    builder = Builder((1, 2, 2, 2))
+    x = builder.quant("x", "input_quant", paper(2))
+    values = np.arange(-7, 9, 2).reshape(1, 2, 2, 2) / 7  # 3 bits: the codes are -7, -5, ..., 7 in (c, h, w) order
+    builder.node("Conv", [x, builder.weights("w", values, paper(3))], "conv", output="y")
+    weights = load(builder, tmp_path).parameters["conv"].weights
+    assert weights is not None
+    assert decode_weights(weights, 8).tolist() == [[-7, -5, -3, -1, 1, 3, 5, 7]]
+
+
+def test_the_last_layer_is_affine_in_source_units(tmp_path: Path) -> None:
+    # y = (3 * sum + 1) / 2 with unit steps: two weights of +1, input scale 2 (step 1, offset 3), so
+    # sum = acc + 3 * 2 and y = 1.5 acc + 9.5.
+    builder = Builder((1, 2))
+    x = builder.quant("x", "q", unsigned(2, 2))
+    x = builder.node("MatMul", [x, builder.weights("w", np.ones((2, 1)), paper(1))], "fc")
+    x = builder.node("Mul", [x, builder.constant("three", 3)], "mul")
+    x = builder.node("Add", [builder.constant("one", [1]), x], "add")
+    builder.node("Div", [x, builder.constant("two", [[2]])], "div", output="y")
+    affine = load(builder, tmp_path).parameters["fc"].affine
+    assert affine is not None
+    assert (affine.scale.tolist(), affine.bias.tolist()) == ([1.5], [9.5])
+
+
+def test_source_tells_file_hash_producer_and_metadata(tmp_path: Path) -> None:
+    model = small().model()
+    helper.set_model_props(model, {"accuracy": "0.97", "file": "a lie"})
+    path = tmp_path / "named.onnx"
+    onnx.save(model, path)
+    source = load_onnx(path).source
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert dict(source) == {"file": "named.onnx", "sha256": digest, "producer": "tests 1", "accuracy": "0.97"}
+
+
+def test_nodes_without_a_name_of_their_own_get_op_and_index(tmp_path: Path) -> None:
+    model = small().model()
+    for node in model.graph.node:
+        node.name = "" if node.op_type == "Conv" else "same" if node.op_type in ("Flatten", "MatMul") else node.name
+    onnx.save(model, tmp_path / "m.onnx")
+    assert [layer.name for layer in load_onnx(tmp_path / "m.onnx").network.layers] == ["Conv_2", "same", "MatMul_7"]
+
+
+def test_merged_layers_are_named_after_conv_and_add(tmp_path: Path) -> None:
+    builder = Builder((1, 1, 2, 2))
+    x = builder.quant("x", "q", paper(2))
+    conv = builder.node("Conv", [x, builder.weights("w", np.ones((1, 1, 1, 1)), paper(1))], "conv")
+    conv = builder.quant(conv, "conv_quant", paper(2))
+    total = builder.quant(builder.node("Add", [conv, x], "sum"), "sum_quant", paper(3))
+    pooled = builder.quant(builder.node("GlobalAveragePool", [total], "mean"), "mean_quant", paper(4))
+    builder.node("Conv", [pooled, builder.weights("v", np.ones((1, 1, 1, 1)), paper(1))], "end", output="y")
+    layers = {layer.name: layer for layer in load(builder, tmp_path).network.layers}
+    assert list(layers) == ["conv", "sum", "mean", "end"]
+    add, pool = layers["sum"], layers["mean"]
+    assert isinstance(add, Add)
+    assert (add.act_bits, add.out_bits) == (2, 3)
+    assert isinstance(pool, Pool)
+    assert (pool.kind, pool.kernel, pool.act_bits, pool.out_bits) == (
+        "average",
+        (2, 2),
+        3,
+        4,
+    )
+
+
+def test_a_quant_that_changes_nothing_disappears(tmp_path: Path) -> None:
+    builder = Builder((1, 2))
+    x = builder.quant(builder.quant("x", "q", paper(2)), "again", paper(2))
+    builder.node("MatMul", [x, builder.weights("w", np.ones((2, 1)), paper(1))], "fc", output="y")
+    assert len(load(builder, tmp_path).network.nodes) == 1
+
+
+def test_biases_may_be_quantized_to_many_bits(tmp_path: Path) -> None:
+    builder = Builder((1, 2))
+    x = builder.quant("x", "q", paper(2))
+    bias = builder.quant(builder.constant("b", [0.3]), "b_quant", Levels(16, np.float32(0.25), signed=True))
+    builder.node("Gemm", [x, builder.weights("w", np.ones((2, 1)), paper(1)), bias], "fc", output="y")
+    affine = load(builder, tmp_path).parameters["fc"].affine
+    assert affine is not None
+    assert affine.bias.tolist() == [0.25]
+
+
+def test_constants_may_be_nodes_and_unused_nodes_are_ignored(tmp_path: Path) -> None:
+    builder = small()
+    scale = next(tensor for tensor in builder.constants if tensor.name == "act_scale")
+    builder.constants.remove(scale)
+    builder.nodes.append(helper.make_node("Constant", [], ["act_scale"], value=scale))
+    builder.node("Softmax", ["y"], "unused")
+    assert len(load(builder, tmp_path).network.nodes) == 3
+
+
+def test_the_batch_dimension_may_be_symbolic(tmp_path: Path) -> None:
+    assert load(small(dims=("batch", 2, 4, 4)), tmp_path).network.input.shape == (2, 4, 4)
+
+
+@pytest.mark.parametrize("domain", ["onnx.brevitas", "finn.custom_op.general"])
+def test_older_domains_of_the_quantizers_are_known(domain: str, tmp_path: Path) -> None:
+    builder = small()
+    for node in builder.nodes:
+        node.domain = domain if node.domain else ""
+    assert len(load(builder, tmp_path).network.nodes) == 3
+
+
+def test_workloads_stay_light() -> None:
+    code = "import sys, workloads.onnx_import; sys.exit('onnx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+# --- what is refused -------------------------------------------------------------------------------------------
+
+
+def refused(builder: Builder | onnx.ModelProto, tmp_path: Path, *words: str) -> None:
+    """The import fails with one line that holds every word."""
+    model = builder.model() if isinstance(builder, Builder) else builder
+    onnx.save(model, tmp_path / "bad.onnx")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        load_onnx(tmp_path / "bad.onnx")
+    message = str(caught.value)
+    assert "\n" not in message, message
+    assert "must" in message, message
+    for word in words:
+        assert word in message, message
+
+
+def after_quant(op: str, **attributes: Any) -> Builder:
+    """x -> Quant -> op -> Conv."""
+    builder = Builder((1, 2, 4, 4))
+    x = builder.node(op, [builder.quant("x", "q", paper(2))], "odd", **attributes)
+    builder.node("Conv", [x, builder.weights("w", np.ones((1, 2, 1, 1)), paper(1))], "conv", output="y")
+    return builder
+
+
+def test_all_unsupported_nodes_are_named_with_the_supported_set(tmp_path: Path) -> None:
+    builder = small()
+    builder.outputs = ["z"]
+    builder.node("Sigmoid", ["y"], "gate")
+    builder.node("Softmax", ["gate_out"], "soft", output="z")
+    refused(builder, tmp_path, "'gate' (Sigmoid)", "'soft' (Softmax)", *OPERATORS)
+
+
+@pytest.mark.parametrize("domain", ["elsewhere", ""])
+def test_a_quant_of_another_domain_is_refused(domain: str, tmp_path: Path) -> None:
+    builder = small()
+    for node in builder.nodes:
+        if node.name == "act":
+            node.domain = domain
+    refused(builder, tmp_path, "'act' (Quant")
+
+
+def test_a_conv_of_another_domain_is_refused(tmp_path: Path) -> None:
+    builder = small()
+    builder.nodes[2].domain = "com.microsoft"
+    refused(builder, tmp_path, "'conv' (Conv of domain 'com.microsoft')")
+
+
+def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.onnx", tmp_path):
+        with pytest.raises(ValueError, match="must be a readable ONNX file"):
+            load_onnx(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, this is not ONNX", b"\x00" * 100, bytes(range(256))])
+def test_garbage_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(ValueError, match="must be an ONNX"):
+        load_onnx(tmp_path / "bad.onnx")
+
+
+def test_every_truncation_and_flipped_byte_is_an_error_or_a_network(tmp_path: Path) -> None:
+    content, rng, path = small().save(tmp_path / "m.onnx").read_bytes(), np.random.default_rng(1), tmp_path / "cut.onnx"
+    for position in rng.integers(0, len(content), 150):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << rng.integers(8)
+        for candidate in (content[:position], bytes(damaged)):
+            path.write_bytes(candidate)
+            with suppress(ValueError):
+                load_onnx(path)
+
+
+def test_external_data_is_refused_with_the_reason(tmp_path: Path) -> None:
+    model = small().model()
+    tensor = next(item for item in model.graph.initializer if item.name == "w_latent")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(
+        ValueError, match=r"'w_latent' must be stored inside the file, not as external data .*other files"
+    ):
+        load_onnx(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_initializers_that_are_not_finite_are_named(value: float, tmp_path: Path) -> None:
+    builder = small()
+    builder.constant("poison", [1.0, value])
+    refused(builder, tmp_path, "'poison'", "NaN or infinite")
+
+
+def test_malformed_and_text_initializers_are_named(tmp_path: Path) -> None:
+    model = small().model()
+    model.graph.initializer[0].dims.append(3)
+    refused(model, tmp_path, repr(model.graph.initializer[0].name), "as its shape says")
+    builder = small()
+    words = helper.make_tensor("words", TensorProto.STRING, [1], [b"hi"])  # type: ignore[list-item]
+    builder.constants.append(words)
+    refused(builder, tmp_path, "'words'", "real numbers")
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.5])
+@pytest.mark.parametrize("name", ["input_quant_scale", "w_quant_scale", "act_scale"])
+def test_scales_must_be_positive(name: str, scale: float, tmp_path: Path) -> None:
+    builder = small(act=unsigned(2, 1))
+    builder.constants = [tensor for tensor in builder.constants if tensor.name != name]
+    builder.constant(name, scale)
+    refused(builder, tmp_path, "scale must be > 0")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"weights": Levels(2, np.float32(1), signed=True, narrow=True)},
+            ("w_quant", "narrow range", "not supported yet"),
+        ),
+        (
+            {"act": Levels(2, np.float32(1), signed=True, narrow=True)},
+            ("act", "3 of a narrow range", "not supported yet"),
+        ),
+        ({"weights": twos_complement(4, 1)}, ("w_quant", "conv", "offset -1", "not supported yet")),
+        ({"act": Levels(2, np.float32(1), zero=0.3)}, ("act", "multiple of 1/2", "not supported yet")),
+        ({"act": Levels(9, np.float32(1))}, ("act", "between 1 and 8, not 9")),
+        ({"act": Levels(0, np.float32(1))}, ("act", "between 1 and 8")),
+        (
+            {"act": Levels(1, np.float32(1), zero=1, signed=True)},
+            ("act", "zero point of a signed 1-bit Quant must be 0"),
+        ),
+        (
+            {"act": Levels(2, np.ones((3, 1, 1), np.float32) * np.arange(1, 4, dtype=np.float32)[:, None, None])},
+            ("act", "one number"),
+        ),
+        ({"weights": Levels(2, np.arange(1, 4, dtype=np.float32), 1.5)}, ("w_quant", "one per output channel")),
+        ({"weights": Levels(2, np.arange(1, 3, dtype=np.float32), 1.5)}, ("w_quant", "fit the shape")),
+        ({"input": Levels(4, np.float32(1), zero=3)}, ("input_quant", "even or fractional, not 3")),
+        ({"input": Levels(1, np.float32(1), zero=0.5)}, ("input_quant", "BipolarQuant")),
+        ({"input": Levels(4, np.float32(1), zero=-2)}, ("conv", "code for zero", "offset 19")),
+        ({"dims": (1, "channels", 4, 4)}, ("graph input 'x'", "dimension 1", "'channels'")),
+        ({"dims": (2, 2, 4, 4)}, ("graph input 'x'", "batch dimension must be symbolic or 1, not 2")),
+        ({"dims": (1, 2, 4)}, ("graph input 'x'", "not 3-D")),
+        ({"dims": (1, 3, 4, 4)}, ("conv", "must read 3 channels")),
+        ({"dims": (1, 2, 5, 4)}, ("fc", "60 input features, not 48")),
+    ],
+)
+def test_numbers_that_have_no_encoding_yet(change: dict[str, Any], words: tuple[str, ...], tmp_path: Path) -> None:
+    refused(small(**change), tmp_path, *words)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "words"),
+    [
+        ("MaxPool", {"kernel_shape": [2, 2], "ceil_mode": 1}, ("ceil_mode",)),
+        ("MaxPool", {"kernel_shape": [2, 2], "dilations": [2, 2]}, ("dilations",)),
+        ("MaxPool", {"kernel_shape": [2]}, ("kernel_shape", "2-D")),
+        ("MaxPool", {}, ("kernel_shape must be given",)),
+        ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "SOMEHOW"}, ("auto_pad",)),
+        ("MaxPool", {"kernel_shape": [2, 2], "strides": [0, 1]}, ("strides",)),
+        ("MaxPool", {"kernel_shape": [9, 9]}, ("kernel must fit",)),
+        ("MaxPool", {"kernel_shape": [2, 2], "pads": [2, 2, 2, 2]}, ("padding must be smaller",)),
+        ("AveragePool", {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1]}, ("no padding",)),
+        ("AveragePool", {"kernel_shape": [2, 2]}, ("conv", "must be codes, as a Quant emits, not sums")),
+        ("Flatten", {}, ("conv", "not flattened")),
+        ("Flatten", {"axis": 2}, ("axis must be 1",)),
+        ("Relu", {}, ("odd", "must be the sums", "not codes")),
+    ],
+)
+def test_operators_on_codes(op: str, attributes: dict[str, Any], words: tuple[str, ...], tmp_path: Path) -> None:
+    refused(after_quant(op, **attributes), tmp_path, *words)
+
+
+@dataclass(frozen=True)
+class Start:
+    """x (1,2,4,4) -> Quant -> conv (2 channels, 1x1): the names of its codes and its sums."""
+
+    builder: Builder
+    codes: str
+    sums: str
+
+
+def first_steps() -> Start:
+    builder = Builder((1, 2, 4, 4))
+    codes = builder.quant("x", "q", paper(2))
+    weights = builder.weights("w", np.ones((2, 2, 1, 1)), paper(1))
+    return Start(builder, codes, builder.node("Conv", [codes, weights], "conv"))
+
+
+def raw_input(start: Start) -> None:
+    start.builder.node("Conv", ["x", "w_quant_out"], "bare", output="y")
+
+
+def constant_output(start: Start) -> None:
+    start.builder.node("Identity", ["w_quant_out"], "same", output="y")
+
+
+def codes_output(start: Start) -> None:
+    start.builder.node("MaxPool", [start.codes], "pool", output="y", kernel_shape=[2, 2])
+
+
+def average_output(start: Start) -> None:
+    start.builder.node("GlobalAveragePool", [start.codes], "mean", output="y")
+
+
+def relu_output(start: Start) -> None:
+    start.builder.node("Relu", [start.sums], "relu", output="y")
+
+
+def float_weights(start: Start) -> None:
+    start.builder.node("Conv", [start.codes, start.builder.constant("v", np.ones((1, 2, 1, 1)))], "bare", output="y")
+
+
+def sums_to_conv(start: Start) -> None:
+    start.builder.node("Conv", [start.sums, "w_quant_out"], "second", output="y")
+
+
+def two_readers(start: Start) -> None:
+    left, right = (start.builder.quant(start.sums, name, paper(2)) for name in ("left", "right"))
+    start.builder.node("Add", [left, right], "sum", output="y")
+
+
+def unequal_bits(start: Start) -> None:
+    start.builder.node("Add", [start.codes, start.builder.quant(start.sums, "other", paper(3))], "sum", output="y")
+
+
+def unequal_offset(start: Start) -> None:
+    other = start.builder.quant(start.sums, "other", Levels(2, np.float32(2 / 3)))
+    start.builder.node("Add", [start.codes, other], "sum", output="y")
+
+
+def equal_offset(start: Start) -> None:
+    both = [start.builder.quant(start.sums, "a", Levels(2, np.float32(1)))] * 2
+    start.builder.node("Add", both, "sum", output="y")
+
+
+def unequal_shapes(start: Start) -> None:
+    pooled = start.builder.node("MaxPool", [start.codes], "pool", kernel_shape=[2, 2])
+    start.builder.node("Add", [start.codes, pooled], "sum", output="y")
+
+
+def sums_plus_codes(start: Start) -> None:
+    start.builder.node("Add", [start.sums, start.codes], "sum", output="y")
+
+
+def requantized(start: Start) -> None:
+    again = start.builder.quant(start.codes, "again", paper(3))
+    start.builder.node("Conv", [again, "w_quant_out"], "second", output="y")
+
+
+def two_input_quantizers(start: Start) -> None:
+    start.builder.node("Add", [start.codes, start.builder.quant("x", "twice", paper(2))], "sum", output="y")
+
+
+def per_column(start: Start) -> None:
+    start.builder.node("Mul", [start.sums, start.builder.constant("v", np.ones(4))], "mul", output="y")
+
+
+def zero_divisor(start: Start) -> None:
+    start.builder.node("Div", [start.sums, start.builder.constant("v", 0)], "div", output="y")
+
+
+def constant_over_sums(start: Start) -> None:
+    start.builder.node("Div", [start.builder.constant("v", 1), start.sums], "div", output="y")
+
+
+def negative_variance(start: Start) -> None:
+    ones, variance = np.ones(2), np.array([1, -1])
+    start.builder.outputs = [start.builder.norm(start.sums, "bn", ones, ones, ones, variance)]
+
+
+def dense_on_map(start: Start) -> None:
+    start.builder.node("MatMul", [start.codes, start.builder.weights("v", np.ones((4, 2)), paper(1))], "fc", output="y")
+
+
+def other_reshape(start: Start) -> None:
+    moved = start.builder.node("Reshape", [start.codes, start.builder.constant("to", [1, 4, 2, 4], np.int64)], "shape")
+    start.builder.node("Conv", [moved, "w_quant_out"], "second", output="y")
+
+
+def flattened_sums(start: Start) -> None:
+    start.builder.node("Flatten", [start.sums], "flat", output="y")
+
+
+def transposed_gemm(start: Start) -> None:
+    flat = start.builder.node("Flatten", [start.codes], "flat")
+    start.builder.node(
+        "Gemm", [flat, start.builder.weights("v", np.ones((32, 2)), paper(1))], "fc", output="y", transA=1
+    )
+
+
+def wrong_kernel(start: Start) -> None:
+    start.builder.node("Conv", [start.codes, "w_quant_out"], "second", output="y", kernel_shape=[3, 3])
+
+
+def missing_input(start: Start) -> None:
+    start.builder.node("Conv", [start.codes], "second", output="y")
+
+
+def two_outputs(start: Start) -> None:
+    start.builder.node("Identity", [start.sums], "same", output="y")
+    start.builder.outputs = ["y", start.codes]
+
+
+def dangling(start: Start) -> None:
+    start.builder.node("Add", [start.sums, "nowhere"], "sum", output="y")
+
+
+def cycle(start: Start) -> None:
+    start.builder.node("Add", ["b_out", start.sums], "a")
+    start.builder.node("Identity", ["a_out"], "b")
+    start.builder.node("Identity", ["a_out"], "end", output="y")
+
+
+def written_twice(start: Start) -> None:
+    start.builder.node("Relu", [start.sums], "relu", output="y")
+    start.builder.node("Identity", [start.sums], "same", output="y")
+
+
+def missing_output(start: Start) -> None:
+    start.builder.outputs = ["nowhere"]
+
+
+def input_output(start: Start) -> None:
+    start.builder.outputs = ["x"]
+
+
+def old_opset(start: Start) -> None:
+    start.builder.opset, start.builder.outputs = 6, [start.sums]
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (raw_input, ("'bare'", "'x'", "one Quant or BipolarQuant first")),
+        (constant_output, ("graph output 'y'", "sums of a last layer")),
+        (codes_output, ("graph output 'y'", "not codes")),
+        (average_output, ("graph output 'y'", "'mean'", "followed by a Quant")),
+        (relu_output, ("graph output 'y'", "Relu")),
+        (float_weights, ("'bare'", "'v'", "behind a Quant or BipolarQuant")),
+        (sums_to_conv, ("'second'", "'conv_out'", "codes, as a Quant emits, not sums")),
+        (two_readers, ("'conv_out'", "'conv'", "read by one node, not 2")),
+        (unequal_bits, ("'sum'", "'x' (2 bits", "'conv' (3 bits")),
+        (unequal_offset, ("'sum'", "offset 0)", "offset 3)")),
+        (equal_offset, ("'sum'", "offset 0", "'conv' (2 bits, step 0.5, offset 3)")),
+        (unequal_shapes, ("'sum'", "(2, 4, 4) and (2, 3, 3)")),
+        (sums_plus_codes, ("'sum'", "codes, as a Quant emits, not sums")),
+        (requantized, ("'again'", "other levels", "not supported yet")),
+        (two_input_quantizers, ("'twice'", "one quantizer, not two")),
+        (per_column, ("'mul'", "one per channel", "(4,)")),
+        (zero_divisor, ("'div'", "'v' must not be 0")),
+        (constant_over_sums, ("'div'", "sums", "not a constant")),
+        (negative_variance, ("'bn'", "variance + epsilon must be > 0")),
+        (dense_on_map, ("'fc'", "put a Flatten before it")),
+        (other_reshape, ("'shape'", "must flatten to (batch, 32)", "[1, 4, 2, 4]")),
+        (flattened_sums, ("'flat'", "1x1")),
+        (transposed_gemm, ("'fc'", "transA")),
+        (wrong_kernel, ("'second'", "kernel_shape must be (1, 1)")),
+        (missing_input, ("'second'", "2 or 3 inputs")),
+        (two_outputs, ("one output, not 2", "'y'", "'q_out'")),
+        (dangling, ("'sum'", "'nowhere'")),
+        (cycle, ("no cycle", "a", "b")),
+        (written_twice, ("'y'", "written once", "'same'")),
+        (missing_output, ("'nowhere'", "computed by a node, not missing")),
+        (input_output, ("'x'", "computed by a node")),
+        (old_opset, ("at least 9, not 6",)),
+    ],
+)
+def test_graphs_that_do_not_fit(build: Callable[[Start], None], words: tuple[str, ...], tmp_path: Path) -> None:
+    start = first_steps()
+    build(start)
+    refused(start.builder, tmp_path, *words)
+
+
+def test_other_rounding_modes_are_refused(tmp_path: Path) -> None:
+    builder = small()
+    for attribute in next(node for node in builder.nodes if node.name == "act").attribute:
+        if attribute.name == "rounding_mode":
+            attribute.s = b"FLOOR"
+    refused(builder, tmp_path, "'act'", "half to even", "'FLOOR'")
+
+
+def test_computed_quantizer_parameters_are_refused(tmp_path: Path) -> None:
+    start = first_steps()
+    start.builder.node("BipolarQuant", [start.sums, start.codes], "live", output="y", domain=DOMAIN)
+    refused(start.builder, tmp_path, "'live'", "must be a constant, not codes")
+
+
+def test_missing_attributes_are_named(tmp_path: Path) -> None:
+    builder = small()
+    del next(node for node in builder.nodes if node.name == "act").attribute[:]
+    refused(builder, tmp_path, "'act'", "signed must be an integer")
+
+
+def test_a_second_graph_input_is_refused(tmp_path: Path) -> None:
+    model = small().model()
+    model.graph.input.append(helper.make_tensor_value_info("extra", TensorProto.FLOAT, [1]))
+    refused(model, tmp_path, "one input, not 2", "'extra'")
+
+
+def test_training_batch_norm_is_refused(tmp_path: Path) -> None:
+    builder = small()
+    builder.nodes[3].attribute.append(helper.make_attribute("training_mode", 1))
+    refused(builder, tmp_path, "'bn'", "training_mode")

@@ -1,0 +1,166 @@
+"""An encoded network: the shapes of `Network` plus everything that decides its output bits.
+
+Codes are odd integers c in -(2^M-1)..(2^M-1); a real value is step * (c + offset). Offset 0 is the paper's encoding;
+an unsigned integer u = (c + 2^M - 1) / 2 has offset 2^M - 1 and half its scale as step, a two's-complement one
+offset -1. Everything between two code tensors is integer: acc = sum(c_x c_w), then thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from workloads.layers import Add, Conv, Dense, Layer, Pool, check_bits
+from workloads.network import Network
+
+Planes = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """How codes stand for real values: value = step * (code + offset), code odd in -(2^bits-1)..(2^bits-1)."""
+
+    bits: int
+    step: float
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        check_bits("codes", bits=self.bits)
+        if not (np.isfinite(self.step) and self.step > 0):
+            raise ValueError(f"codes: step must be a finite number > 0, not {self.step}")
+
+    @property
+    def zero_code(self) -> int | None:
+        """The code of real zero, or None where zero has no code (every odd encoding)."""
+        bound = 2**self.bits - 1
+        return -self.offset if self.offset % 2 and abs(self.offset) <= bound else None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Unsigned code u of channel i = number of j with sign[i] * acc >= values[i, j]; the emitted odd code is 2u - (2^M - 1).
+
+    sign: (channels,) int64 of +-1. values: (channels, 2^M - 1) int64, ascending along j.
+    """
+
+    sign: Ints
+    values: Ints
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.sign.shape != self.values.shape[:1]:
+            raise ValueError(
+                f"thresholds: values must be (channels, levels) with one sign a channel, "
+                f"not {self.values.shape} with signs {self.sign.shape}"
+            )
+        if (np.diff(self.values, axis=1) < 0).any():
+            raise ValueError("thresholds: values must ascend in every channel")
+        if not np.isin(self.sign, (-1, 1)).all():
+            raise ValueError("thresholds: every sign must be -1 or +1")
+
+    @property
+    def bits(self) -> int:
+        """M of the emitted codes."""
+        return int(self.values.shape[1]).bit_length()
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """Real outputs of the last layer, computed on the host: value = scale * acc + bias, both (channels,) float64."""
+
+    scale: Floats
+    bias: Floats
+
+    def __post_init__(self) -> None:
+        if self.scale.ndim != 1 or self.scale.shape != self.bias.shape:
+            raise ValueError(f"affine: scale and bias must be (channels,), not {self.scale.shape} and {self.bias.shape}")
+        if not (np.isfinite(self.scale).all() and np.isfinite(self.bias).all()):
+            raise ValueError("affine: scale and bias must be finite")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """What one layer carries besides its shape; every field that its kind of layer does not need is None.
+
+    weights: (weight_bits, out_channels, words) uint64, plane 0 = least significant, bit i of word j = element 64*j + i
+    of the reduction in (in_channel, kernel_h, kernel_w) order, bit 1 = +1, unused bits of the last word 0.
+    acc_bits: declared accumulator width; the executor refuses a sum that does not fit.
+    """
+
+    acc_bits: int | None = None
+    weights: Planes | None = None
+    thresholds: Thresholds | None = None
+    affine: Affine | None = None
+
+
+@dataclass(frozen=True)
+class EncodedNetwork:
+    """A network whose every output bit is decided. Raises ValueError, naming the layer, where parameters and shapes differ.
+
+    `source` says where it came from (file name, hash, what its publisher claims): text for reports, never arithmetic.
+    """
+
+    network: Network
+    input_codes: Codes
+    parameters: Mapping[str, Parameters]
+    source: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.input_codes.bits != self.network.input.bits:
+            raise ValueError(
+                f"network {self.network.name!r}: input codes must have {self.network.input.bits} bits, "
+                f"not {self.input_codes.bits}"
+            )
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        object.__setattr__(self, "source", MappingProxyType(dict(self.source)))
+        unknown = sorted(set(self.parameters) - {layer.name for layer in self.network.layers})
+        if unknown:
+            raise ValueError(f"network {self.network.name!r}: parameters must belong to a layer, not to {unknown[0]!r}")
+        for layer in self.network.layers:
+            _check_parameters(layer, self.parameters.get(layer.name, Parameters()))
+
+
+def weight_words(reduction: int) -> int:
+    """64-bit words that one plane of a reduction takes in a file."""
+    return -(-reduction // 64)
+
+
+def _check_parameters(layer: Layer, parameters: Parameters) -> None:
+    where, channels = f"layer {layer.name!r}", layer.out_shape[0]
+    if isinstance(layer, Conv | Dense):
+        wanted = (layer.weight_bits, layer.out_channels, weight_words(layer.reduction))
+        shape = None if parameters.weights is None else parameters.weights.shape
+        if shape != wanted:
+            raise ValueError(f"{where}: weight planes must have shape {wanted}, not {shape}")
+        _check_words(where, parameters.weights, layer.reduction)
+    thresholds = parameters.thresholds
+    if thresholds is not None and thresholds.values.shape != (channels, 2 ** (layer.out_bits or 0) - 1):
+        raise ValueError(
+            f"{where}: thresholds must have shape {(channels, 2 ** (layer.out_bits or 0) - 1)}, not {thresholds.values.shape}"
+        )
+    if thresholds is not None and not _sums(layer):
+        raise ValueError(f"{where}: hands its codes on, so thresholds must not be given")
+    if thresholds is None and layer.out_bits is not None and _sums(layer):
+        raise ValueError(f"{where}: emits {layer.out_bits}-bit codes, so thresholds must be given")
+    if parameters.affine is not None and parameters.affine.scale.shape != (channels,):
+        raise ValueError(f"{where}: the affine output must have {channels} channels, not {parameters.affine.scale.shape[0]}")
+
+
+def _check_words(where: str, weights: Planes | None, reduction: int) -> None:
+    if weights is None:
+        return
+    if weights.dtype != np.uint64:
+        raise ValueError(f"{where}: weight planes must be uint64, not {weights.dtype}")
+    tail = reduction % 64
+    if tail and (weights[..., -1] >> np.uint64(tail)).any():
+        raise ValueError(f"{where}: the unused bits of the last weight word must be 0")
+
+
+def _sums(layer: Layer) -> bool:
+    """Whether the layer makes sums (that thresholds turn into codes) rather than handing codes on."""
+    return isinstance(layer, Conv | Dense | Add) or (isinstance(layer, Pool) and layer.kind == "average")

@@ -1,0 +1,276 @@
+"""Encoded networks in a file: safetensors with packed planes as tensors and everything else as one JSON text.
+
+Metadata of the file: `format` is dse-network, `version` is 1, `header` is JSON with keys
+  network     name, input {name, shape, bits}, nodes [{inputs, layer {layer: conv | dense | pool | add | flatten, ...}}]
+  codes       bits, step, offset of the network input
+  parameters  by layer name: acc_bits and the list of its tensors
+  source      provenance, text to text
+Tensors are named <layer>/<tensor>: weights uint64 (K, out, words); threshold_signs int64 (channels,), threshold_values
+int64 (channels, levels); affine_scale, affine_bias float64 (channels,). The same network gives the same bytes. Only
+this file turns such dicts into records; nothing is ever executed from a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from workloads.encoded import Affine, Codes, EncodedNetwork, Parameters, Thresholds
+from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
+from workloads.network import Input, Network, Node
+
+FORMAT = "dse-network"
+VERSION = "1"
+
+_LAYERS: dict[str, type[Layer]] = {"conv": Conv, "dense": Dense, "pool": Pool, "add": Add, "flatten": Flatten}
+_LENGTHS = {"in_shape": 3, "shape": 3, "kernel": 2, "stride": 2, "dilation": 2, "padding": 4}
+_TEXTS = ("name", "kind")
+_OPTIONAL = ("out_bits", "pad_code", "acc_bits")
+_DTYPES = {
+    "weights": "U64",
+    "threshold_signs": "I64",
+    "threshold_values": "I64",
+    "affine_scale": "F64",
+    "affine_bias": "F64",
+}
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+def save(network: EncodedNetwork, path: str | Path) -> None:
+    """Write the network, all or nothing: a temporary file in the same folder takes the place of `path` at the end.
+
+    Raises ValueError with the path where it cannot be written.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(_encode(network))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise ValueError(f"{target}: the folder must exist and be writable, but {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> EncodedNetwork:
+    """Read what `save` wrote. Raises ValueError, one line with the path, for anything else."""
+    source = Path(path)
+    if not source.is_file():
+        raise ValueError(f"{source}: the network file must exist")
+    try:
+        return _decode(source)
+    except SafetensorError as error:
+        raise ValueError(f"{source}: must be a complete safetensors file, but: {_line(error)}") from error
+    except (ValueError, OSError, RecursionError) as error:
+        raise ValueError(f"{source}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _encode(network: EncodedNetwork) -> bytes:
+    held = {layer.name: network.parameters.get(layer.name, Parameters()) for layer in network.network.layers}
+    tensors = {name: _tensors(parameters) for name, parameters in held.items()}
+    header = {
+        "network": network_header(network.network),
+        "codes": _record(network.input_codes),
+        "parameters": {
+            name: {"acc_bits": own.acc_bits, "tensors": sorted(tensors[name])} for name, own in held.items()
+        },
+        "source": dict(network.source),
+    }
+    text = json.dumps(header, sort_keys=True, allow_nan=False)
+    flat = {f"{layer}/{name}": tensor for layer, own in tensors.items() for name, tensor in own.items()}
+    return _ordered(to_bytes(flat, metadata={"format": FORMAT, "version": VERSION, "header": text}))
+
+
+def _ordered(raw: bytes) -> bytes:
+    """The same safetensors bytes with metadata in alphabetical order, which the library leaves to a random hash.
+
+    A file is the length of its header (8 bytes, little-endian), the header (JSON, spaces to a multiple of 8), the data.
+    """
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + raw[8 + size :]
+
+
+def _tensors(parameters: Parameters) -> dict[str, npt.NDArray[Any]]:
+    found: dict[str, npt.NDArray[Any]] = {}
+    if parameters.weights is not None:
+        found["weights"] = parameters.weights.astype(np.uint64, order="C")
+    if parameters.thresholds is not None:
+        found["threshold_signs"] = parameters.thresholds.sign.astype(np.int64, order="C")
+        found["threshold_values"] = parameters.thresholds.values.astype(np.int64, order="C")
+    if parameters.affine is not None:
+        found["affine_scale"] = parameters.affine.scale.astype(np.float64, order="C")
+        found["affine_bias"] = parameters.affine.bias.astype(np.float64, order="C")
+    return found
+
+
+def network_header(network: Network) -> dict[str, Any]:
+    kinds = {record: kind for kind, record in _LAYERS.items()}
+    nodes = [
+        {"inputs": list(node.inputs), "layer": {"layer": kinds[type(node.layer)]} | _record(node.layer)}
+        for node in network.nodes
+    ]
+    return {"name": network.name, "input": _record(network.input), "nodes": nodes}
+
+
+def _record(record: Layer | Input | Codes) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _decode(path: Path) -> EncodedNetwork:
+    with safe_open(path, framework="numpy") as file:
+        header = _checked_header(file.metadata() or {})
+        layers = _object("parameters", header["parameters"])
+        listed = {name: _own_tensors(name, entry) for name, entry in layers.items()}
+        names = {f"{layer}/{tensor}": tensor for layer, own in listed.items() for tensor in own}
+        _check_names(set(names), set(file.keys()))
+        for name, tensor in names.items():
+            _check_dtype(name, file.get_slice(name).get_dtype(), _DTYPES[tensor])
+        tensors = {name: file.get_tensor(name) for name in names}
+    network = network_from_header(header["network"])
+    _check_names({layer.name for layer in network.layers}, set(layers), what="layer", where="parameters")
+    parameters = {name: _parameters(name, entry, tensors) for name, entry in layers.items()}
+    return EncodedNetwork(network, _codes(header["codes"]), parameters, _texts("source", header["source"]))
+
+
+def _checked_header(metadata: Mapping[str, str]) -> dict[str, Any]:
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"format must be {FORMAT!r}, not {metadata.get('format')!r}")
+    if metadata.get("version") != VERSION:
+        raise ValueError(f"version must be {VERSION!r}, not {metadata.get('version')!r}")
+    try:
+        header = json.loads(metadata.get("header", ""))
+    except ValueError as error:
+        raise ValueError(f"header must be JSON, but: {error}") from error
+    return _keys("header", header, ("network", "codes", "parameters", "source"))
+
+
+def _own_tensors(layer: str, entry: Any) -> list[str]:
+    """The tensors a layer lists; thresholds and affine come in pairs."""
+    where = f"parameters of {layer!r}"
+    own = _keys(where, entry, ("acc_bits", "tensors"))["tensors"]
+    if not isinstance(own, list) or not all(isinstance(name, str) and name in _DTYPES for name in own):
+        raise ValueError(f"{where}: tensors must be a list out of {sorted(_DTYPES)}, not {own!r}")
+    for one, other in (("threshold_signs", "threshold_values"), ("affine_scale", "affine_bias")):
+        if (one in own) != (other in own):
+            raise ValueError(f"{where}: {one} and {other} must be given together")
+    return own
+
+
+def _check_names(wanted: set[str], came: set[str], *, what: str = "tensor", where: str = "file") -> None:
+    if wanted - came:
+        raise ValueError(f"{where}: {what} {min(wanted - came)!r} must be given, but is missing")
+    if came - wanted:
+        raise ValueError(f"{where}: {what} {min(came - wanted)!r} must not be given: the header does not know it")
+
+
+def _check_dtype(name: str, came: str, wanted: str) -> None:
+    if came != wanted:
+        raise ValueError(f"tensor {name!r}: dtype must be {wanted}, not {came}")
+
+
+def _parameters(layer: str, entry: Any, tensors: Tensors) -> Parameters:
+    own = {name: tensors[f"{layer}/{name}"] for name in entry["tensors"]}
+    where = f"parameters of {layer!r}"
+    try:
+        thresholds = Thresholds(own["threshold_signs"], own["threshold_values"]) if "threshold_signs" in own else None
+        affine = Affine(own["affine_scale"], own["affine_bias"]) if "affine_scale" in own else None
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    acc_bits = _value(where, "acc_bits", entry["acc_bits"])
+    return Parameters(acc_bits=acc_bits, weights=own.get("weights"), thresholds=thresholds, affine=affine)
+
+
+def network_from_header(entry: Any) -> Network:
+    network = _keys("network", entry, ("name", "input", "nodes"))
+    if not isinstance(network["nodes"], list):
+        raise ValueError(f"network: nodes must be a list, not {network['nodes']!r}")
+    source = Input(**_values("input", network["input"], Input))
+    nodes = tuple(_node(index, node) for index, node in enumerate(network["nodes"]))
+    return Network(_value("network", "name", network["name"]), source, nodes)
+
+
+def _node(index: int, entry: Any) -> Node:
+    where = f"node {index}"
+    node = _keys(where, entry, ("inputs", "layer"))
+    inputs, layer = node["inputs"], _object(f"{where}: layer", node["layer"])
+    if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
+        raise ValueError(f"{where}: inputs must be a list of names, not {inputs!r}")
+    kind = layer.get("layer")
+    if not isinstance(kind, str) or kind not in _LAYERS:
+        raise ValueError(f"{where}: layer must be one of {sorted(_LAYERS)}, not {kind!r}")
+    values = {name: value for name, value in layer.items() if name != "layer"}
+    return Node(_LAYERS[kind](**_values(f"{where} ({kind})", values, _LAYERS[kind])), tuple(inputs))
+
+
+def _codes(entry: Any) -> Codes:
+    codes = _keys("codes", entry, ("bits", "step", "offset"))
+    if isinstance(codes["step"], bool) or not isinstance(codes["step"], int | float):
+        raise ValueError(f"codes: step must be a number, not {codes['step']!r}")
+    bits, offset = _value("codes", "bits", codes["bits"]), _value("codes", "offset", codes["offset"])
+    return Codes(bits=bits, step=float(codes["step"]), offset=offset)
+
+
+def _texts(where: str, entry: Any) -> dict[str, str]:
+    texts = _object(where, entry)
+    if not all(isinstance(value, str) for value in texts.values()):
+        raise ValueError(f"{where}: every value must be text, not {texts!r}")
+    return texts
+
+
+def _values(where: str, entry: Any, record: type[Layer] | type[Input]) -> dict[str, Any]:
+    """Exactly the fields of a record, each of its type."""
+    names = tuple(field.name for field in fields(record))
+    return {name: _value(where, name, value) for name, value in _keys(where, entry, names).items()}
+
+
+def _value(where: str, name: str, value: Any) -> Any:
+    """One field as the records hold it: text, flag, tuple of integers, integer or, where allowed, None."""
+    if name in _LENGTHS:
+        if not isinstance(value, list) or len(value) != _LENGTHS[name] or not all(type(item) is int for item in value):
+            raise ValueError(f"{where}: {name} must be a list of {_LENGTHS[name]} integers, not {value!r}")
+        return tuple(value)
+    if value is None and name in _OPTIONAL:
+        return None
+    wanted = str if name in _TEXTS else bool if name == "from_host" else int
+    if type(value) is not wanted:
+        raise ValueError(f"{where}: {name} must be of type {wanted.__name__}, not {value!r}")
+    return value
+
+
+def _keys(where: str, entry: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """A JSON object with exactly these keys."""
+    found = _object(where, entry)
+    for name in found:
+        if name not in names:
+            raise ValueError(f"{where}: {name!r} must not be given; the fields are {sorted(names)}")
+    for name in names:
+        if name not in found:
+            raise ValueError(f"{where}: {name!r} must be given")
+    return found
+
+
+def _object(where: str, entry: Any) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: must be an object, not {entry!r}")
+    return entry

@@ -1,0 +1,173 @@
+"""A network is a directed graph of layers in topological order, with every meeting point checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from workloads.layers import Add, Conv, Contraction, Dense, Flatten, Layer, Shape, check_bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """The codes that the host hands over: (channels, height, width) of `bits`-bit codes."""
+
+    name: str
+    shape: Shape
+    bits: int
+
+    def __post_init__(self) -> None:
+        check_bits(f"input {self.name!r}", bits=self.bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One layer and the names of what it reads (two names for Add, one otherwise)."""
+
+    layer: Layer
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in an order in which every input comes before its reader. Raises ValueError where two layers do not meet."""
+
+    name: str
+    input: Input
+    nodes: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise ValueError(f"network {self.name!r}: at least one layer must be given")
+        known: dict[str, tuple[Shape, int | None]] = {self.input.name: (self.input.shape, self.input.bits)}
+        for node in self.nodes:
+            if node.layer.name in known:
+                raise ValueError(f"network {self.name!r}: layer names must be unique, but {node.layer.name!r} comes twice")
+            _check_meeting(node, known)
+            known[node.layer.name] = (node.layer.out_shape, node.layer.out_bits)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers without their wiring."""
+        return tuple(node.layer for node in self.nodes)
+
+    @cached_property
+    def contractions(self) -> tuple[Contraction, ...]:
+        """The layers with weights."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Conv | Dense))
+
+    @property
+    def output(self) -> Layer:
+        """The last layer."""
+        return self.nodes[-1].layer
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(layer.macs for layer in self.contractions)
+
+    @property
+    def binary_ops(self) -> int:
+        """xnor and popcount bit operations of one inference: 2 * MACs * M * K, the convention of FINN and BISMO."""
+        return sum(2 * layer.macs * layer.act_bits * layer.weight_bits for layer in self.contractions)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(layer.weights for layer in self.contractions)
+
+    @property
+    def weight_storage_bits(self) -> int:
+        """Bits of all weight planes."""
+        return sum(layer.weights * layer.weight_bits for layer in self.contractions)
+
+    @property
+    def precision(self) -> str:
+        """`MxK` if every hidden contraction agrees, else `mixed`.
+
+        The activation bits of a layer that reads the network input belong to the input, not to the choice of M.
+        """
+        hidden = {layer.act_bits for layer in self.contractions if not layer.from_host}
+        weights = {layer.weight_bits for layer in self.contractions}
+        if not hidden:
+            hidden = {layer.act_bits for layer in self.contractions}
+        if len(hidden) == 1 and len(weights) == 1:
+            return f"{hidden.pop()}x{weights.pop()}"
+        return "mixed"
+
+    @property
+    def max_bits(self) -> tuple[int, int]:
+        """Largest (M, K) over all layers and emitted codes: what a machine must be built for."""
+        acts = [layer.act_bits for layer in self.layers] + [layer.out_bits or 1 for layer in self.layers]
+        return max(acts), max(layer.weight_bits for layer in self.contractions)
+
+
+def with_bits(network: Network, bits: Mapping[str, tuple[int, int]]) -> Network:
+    """The same network with (M, K) of the named contractions replaced, and every producer emitting what its readers take.
+
+    Raises ValueError if a name is not a contraction, or if two readers of one map want different M.
+    """
+    names = {layer.name for layer in network.contractions}
+    unknown = sorted(set(bits) - names)
+    if unknown:
+        raise ValueError(f"network {network.name!r}: {unknown[0]!r} is not a layer with weights (there are {sorted(names)})")
+    wanted = _wanted_bits(network, bits)
+    nodes = tuple(Node(_requantize(node, bits, wanted), node.inputs) for node in network.nodes)
+    source = replace(network.input, bits=wanted.get(network.input.name, network.input.bits))
+    return Network(network.name, source, nodes)
+
+
+def _wanted_bits(network: Network, bits: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """M of every map, from its readers backwards; a layer that passes codes on asks for what is asked of it."""
+    wanted: dict[str, int] = {}
+    for node in reversed(network.nodes):
+        own = _reads(node.layer, bits, wanted)
+        for name in node.inputs:
+            if wanted.setdefault(name, own) != own:
+                raise ValueError(
+                    f"network {network.name!r}: the readers of {name!r} must agree on M, but want {wanted[name]} and {own}"
+                )
+    return wanted
+
+
+def _reads(layer: Layer, bits: Mapping[str, tuple[int, int]], wanted: Mapping[str, int]) -> int:
+    if isinstance(layer, Conv | Dense):
+        return bits.get(layer.name, (layer.act_bits, 0))[0]
+    return wanted.get(layer.name, layer.act_bits)
+
+
+def _requantize(node: Node, bits: Mapping[str, tuple[int, int]], wanted: Mapping[str, int]) -> Layer:
+    layer, act = node.layer, wanted[node.inputs[0]]
+    if isinstance(layer, Flatten):
+        return replace(layer, act_bits=act)
+    out = None if layer.out_bits is None else wanted.get(layer.name, layer.out_bits)
+    if isinstance(layer, Conv | Dense):
+        return replace(layer, act_bits=act, weight_bits=bits.get(layer.name, (0, layer.weight_bits))[1], out_bits=out)
+    return replace(layer, act_bits=act, out_bits=out)
+
+
+def _check_meeting(node: Node, known: Mapping[str, tuple[Shape, int | None]]) -> None:
+    layer, count = node.layer, 2 if isinstance(node.layer, Add) else 1
+    if len(node.inputs) != count:
+        raise ValueError(f"layer {layer.name!r}: must read {count} input(s), not {len(node.inputs)}")
+    for name in node.inputs:
+        if name not in known:
+            raise ValueError(f"layer {layer.name!r}: its input {name!r} must be the network input or an earlier layer")
+        shape, bits = known[name]
+        if bits is None:
+            raise ValueError(f"layer {layer.name!r}: its input {name!r} must emit codes, not raw accumulators")
+        if bits != layer.act_bits:
+            raise ValueError(f"layer {layer.name!r}: act_bits must be {bits} as {name!r} emits, not {layer.act_bits}")
+        if not _shapes_meet(layer, shape):
+            raise ValueError(f"layer {layer.name!r}: in_shape must be {shape} as {name!r} emits, not {layer.in_shape}")
+
+
+def _shapes_meet(layer: Layer, shape: Shape) -> bool:
+    """A Dense states the map before its Flatten, so only the number of features must agree."""
+    if isinstance(layer, Dense):
+        channels, height, width = shape
+        if layer.positions > 1:
+            return (channels, height, width) == (layer.in_shape[0], 1, layer.positions)
+        return channels * height * width == layer.reduction
+    return shape == layer.in_shape

@@ -1,0 +1,74 @@
+"""QONNX files as encoded networks: every quantized layer with its weight planes and integer thresholds.
+
+    network = load_onnx("digits_m2k2.onnx")
+
+A Conv, MatMul, Gemm, Add or average pool becomes a layer named after its node; what follows it up to its quantizer
+(BatchNormalization, constants, Relu) becomes thresholds. The last layer has no quantizer and keeps its real scale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workloads.encoded import EncodedNetwork
+from workloads.layers import Pool
+from workloads.network import Input, Network
+from workloads.onnx_graph import Graph, GraphNode, read_graph
+from workloads.onnx_nodes import OPERATORS
+from workloads.onnx_translation import Sums, Translation
+
+
+def load_onnx(path: str | Path) -> EncodedNetwork:
+    """Read a QONNX file (operators: `OPERATORS`). Raises ValueError, one sentence naming file or node, for any other.
+
+    Thresholds are exact for the constants in the file: those are taken as fractions, only the slope of a
+    BatchNormalization, gamma / sqrt(variance + epsilon), is rounded once, to float64. Weights are rounded to their
+    levels in float32, as QONNX executors do.
+    """
+    graph = read_graph(path)
+    _check_supported(graph)
+    state = Translation(graph)
+    for node in graph.nodes:
+        _check_arity(node)
+        state.values[node.outputs[0]] = OPERATORS[node.op].translate(state, node)
+    _emit(state)
+    if state.input_codes is None:
+        raise ValueError(f"graph input {graph.input_name!r}: must pass through one Quant or BipolarQuant to the output")
+    source = Input(name=graph.input_name, shape=graph.input_shape, bits=state.input_codes.bits)
+    network = Network(graph.name, source, tuple(state.nodes))
+    return EncodedNetwork(network, state.input_codes, state.parameters, graph.source)
+
+
+def _check_supported(graph: Graph) -> None:
+    """Refuse all unsupported nodes at once, so that the user sees the whole distance."""
+    bad = [node for node in graph.nodes if node.op not in OPERATORS or node.domain not in OPERATORS[node.op].domains]
+    if bad:
+        named = ", ".join(f"{node.name!r} ({node.op}{_domain(node)})" for node in bad)
+        raise ValueError(f"graph {graph.name!r}: every node must be one of {', '.join(sorted(OPERATORS))}, not {named}")
+
+
+def _domain(node: GraphNode) -> str:
+    return f" of domain {node.domain!r}" if node.domain else ""
+
+
+def _check_arity(node: GraphNode) -> None:
+    allowed = OPERATORS[node.op].inputs
+    if len(node.inputs) not in allowed or not all(node.inputs[: allowed.start]):
+        raise ValueError(f"{node}: must have {' or '.join(map(str, allowed))} inputs, not {list(node.inputs)}")
+    if len(list(filter(None, node.outputs))) != 1 or not node.outputs[0]:
+        raise ValueError(f"{node}: must have one output, not {list(node.outputs)}")
+
+
+def _emit(state: Translation) -> None:
+    """Finish the layer that computes the graph output."""
+    name = state.graph.output_name
+    value, where = state.values[name], f"graph output {name!r}"
+    if not isinstance(value, Sums):
+        raise ValueError(f"{where}: must be the sums of a last layer, scaled or not, not codes (drop the last Quant)")
+    if isinstance(value.layer, Pool):
+        raise ValueError(
+            f"{where}: the average pool {value.layer.name!r} must be followed by a Quant, not end the network"
+        )
+    if any(len(curve.lines) > 1 for curve in value.curves):
+        raise ValueError(f"{where}: must be an affine function of the sums of {value.layer.name!r}, without a Relu")
+    state.emit_sums(value)

@@ -1,0 +1,217 @@
+"""The state of an import: what is known of every tensor so far, and the layers finished so far.
+
+A tensor is one of five things: the raw graph input, a constant, a quantized constant, a map of codes, or sums: the
+accumulators of a layer with the curve that leads from them to the real value, waiting for a quantizer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import numpy as np
+
+from workloads.encoded import Affine, Codes, Floats, Parameters, Planes
+from workloads.layers import Add, Conv, Dense, Layer, Pool, Shape
+from workloads.network import Node
+from workloads.onnx_graph import Array, Graph, GraphNode
+from workloads.onnx_quantizer import Quantizer, check_host_ties
+from workloads.thresholds import Curve, fold
+
+Summing = Conv | Dense | Pool | Add
+
+
+@dataclass(frozen=True, slots=True)
+class RawInput:
+    """The graph input before its quantizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """An initializer."""
+
+    array: Array
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedConstant:
+    """An initializer behind a quantizer: weights if a contraction reads it, rounded numbers if anything else does."""
+
+    array: Array
+    quantizer: Quantizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeMap:
+    """Codes of `producer` (a layer or the network input): the map they form, and whether it has been flattened."""
+
+    producer: str
+    shape: Shape
+    codes: Codes
+    flat: bool
+    from_host: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """Accumulators of a layer without its quantizer: one curve a channel, |acc| <= bound; flat = (batch, features)."""
+
+    layer: Summing
+    inputs: tuple[str, ...]
+    curves: tuple[Curve, ...]
+    bound: int
+    flat: bool
+    weights: Planes | None = None
+
+    def scaled(self, slopes: Sequence[Fraction], intercepts: Sequence[Fraction]) -> Sums:
+        """The sums followed by slope * x + intercept, one of each a channel."""
+        curves = [curve.scaled(a, b) for curve, a, b in zip(self.curves, slopes, intercepts, strict=True)]
+        return replace(self, curves=tuple(curves))
+
+
+Value = RawInput | Constant | QuantizedConstant | CodeMap | Sums
+
+_WORDS = {
+    RawInput: "the graph input",
+    Constant: "a constant",
+    QuantizedConstant: "a quantized constant",
+    CodeMap: "codes",
+    Sums: "sums",
+}
+
+
+@dataclass
+class Translation:
+    """An import under way. `values` knows every tensor met so far; `nodes` and `parameters` are the finished layers."""
+
+    graph: Graph
+    values: dict[str, Value] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    parameters: dict[str, Parameters] = field(default_factory=dict)
+    input_codes: Codes | None = None
+
+    def __post_init__(self) -> None:
+        self.values |= {name: Constant(array) for name, array in self.graph.constants.items()}
+        self.values[self.graph.input_name] = RawInput()
+        reads = [name for node in self.graph.nodes for name in node.inputs]
+        self._readers = Counter([*reads, self.graph.output_name])
+
+    def value(self, node: GraphNode, index: int) -> Value:
+        """What input `index` of a node is. Sums read by two nodes and arithmetic on the raw input are refused."""
+        name = node.inputs[index]
+        value = self.values[name]
+        if isinstance(value, Sums) and self._readers[name] > 1:
+            raise ValueError(
+                f"{node}: the sums {name!r} of layer {value.layer.name!r} must be read by one node, "
+                f"not {self._readers[name]} (quantize before branching)"
+            )
+        if isinstance(value, RawInput) and node.op not in ("Quant", "IntQuant", "BipolarQuant", "Identity"):
+            raise ValueError(f"{node}: graph input {name!r} must pass through one Quant or BipolarQuant first")
+        return value
+
+    def codes(self, node: GraphNode, index: int) -> CodeMap:
+        """Input `index` of a node, which must be codes."""
+        value = self.value(node, index)
+        if not isinstance(value, CodeMap):
+            word = _WORDS[type(value)]
+            raise ValueError(f"{node}: input {node.inputs[index]!r} must be codes, as a Quant emits, not {word}")
+        return value
+
+    def sums(self, node: GraphNode, index: int) -> Sums:
+        """Input `index` of a node, which must be sums."""
+        value = self.value(node, index)
+        if not isinstance(value, Sums):
+            raise ValueError(
+                f"{node}: input {node.inputs[index]!r} must be the sums of a Conv, MatMul, Gemm, Add or average pool, "
+                f"not {_WORDS[type(value)]}"
+            )
+        return value
+
+    def is_constant(self, node: GraphNode, index: int) -> bool:
+        """Whether input `index` of a node is a constant, quantized or not."""
+        return isinstance(self.values[node.inputs[index]], Constant | QuantizedConstant)
+
+    def constant(self, node: GraphNode, index: int) -> Array:
+        """Input `index` of a node, which must be a constant, as numbers."""
+        value = self.value(node, index)
+        if isinstance(value, QuantizedConstant):
+            return value.quantizer.constant_values(value.array)
+        if not isinstance(value, Constant):
+            raise ValueError(f"{node}: input {node.inputs[index]!r} must be a constant, not {_WORDS[type(value)]}")
+        return value.array
+
+    def per_channel(self, node: GraphNode, index: int, sums: Sums, *, vector: bool = False) -> list[Fraction]:
+        """Constant input `index` as one exact number a channel of `sums`; ValueError if it varies along another axis.
+
+        Broadcasting aligns the last axes, so a plain vector is per channel only for matrices; a BatchNormalization and
+        a bias name the channels themselves (`vector`).
+        """
+        array, channels, rank = self.constant(node, index), len(sums.curves), 2 if sums.flat else 4
+        aligned = array.reshape(-1, *(1,) * (rank - 2)) if vector and array.ndim == 1 else array
+        shape = (1,) * (rank - aligned.ndim) + aligned.shape
+        if len(shape) != rank or shape[1] not in (1, channels) or array.size != shape[1]:
+            raise ValueError(
+                f"{node}: constants must be one number or {channels}, one per channel, not of shape {array.shape}"
+            )
+        return [Fraction(value) for value in np.broadcast_to(array.ravel(), (channels,)).tolist()]
+
+    def weights(self, node: GraphNode, index: int) -> QuantizedConstant:
+        """Input `index` of a node, which must be quantized constants of offset 0."""
+        value = self.value(node, index)
+        if not isinstance(value, QuantizedConstant):
+            raise ValueError(
+                f"{node}: weights {node.inputs[index]!r} must be constants behind a Quant or BipolarQuant, "
+                f"not {_WORDS[type(value)]}"
+            )
+        if value.quantizer.offset:
+            raise ValueError(
+                f"{value.quantizer.where}: weights of {node} must be odd codes (zero point amid the levels), "
+                f"not codes with offset {value.quantizer.offset} (that encoding is not supported yet)"
+            )
+        return value
+
+    def quantize_input(self, quantizer: Quantizer) -> CodeMap:
+        """The codes of the graph input; a second quantizer is refused."""
+        graph = self.graph
+        if self.input_codes is not None:
+            raise ValueError(f"{quantizer.where}: graph input {graph.input_name!r} must have one quantizer, not two")
+        check_host_ties(quantizer)
+        self.input_codes = quantizer.codes
+        return CodeMap(
+            producer=graph.input_name,
+            shape=graph.input_shape,
+            codes=quantizer.codes,
+            flat=graph.input_rank == 2,
+            from_host=True,
+        )
+
+    def quantize_sums(self, sums: Sums, quantizer: Quantizer) -> CodeMap:
+        """Finish a layer: its thresholds follow from curve and quantizer."""
+        codes = quantizer.codes
+        layer = replace(sums.layer, out_bits=codes.bits)
+        thresholds = fold(sums.curves, quantizer.ladder, sums.bound)
+        self.finish(layer, sums.inputs, Parameters(weights=sums.weights, thresholds=thresholds))
+        return CodeMap(producer=layer.name, shape=layer.out_shape, codes=codes, flat=sums.flat)
+
+    def emit_sums(self, sums: Sums) -> None:
+        """Finish the last layer: its sums leave the machine, and the host computes scale * acc + bias."""
+        affine = Affine(
+            _floats(sums, [curve.lines[0].slope for curve in sums.curves]),
+            _floats(sums, [curve.lines[0].intercept for curve in sums.curves]),
+        )
+        self.finish(sums.layer, sums.inputs, Parameters(weights=sums.weights, affine=affine))
+
+    def finish(self, layer: Layer, inputs: tuple[str, ...], parameters: Parameters | None = None) -> None:
+        """Append a layer; one that needs no parameters has no entry."""
+        self.nodes.append(Node(layer, inputs))
+        if parameters is not None:
+            self.parameters[layer.name] = parameters
+
+
+def _floats(sums: Sums, values: list[Fraction]) -> Floats:
+    try:
+        return np.array([float(value) for value in values], dtype=np.float64)
+    except OverflowError:
+        raise ValueError(f"layer {sums.layer.name!r}: scale and bias must be finite in double precision") from None

@@ -1,0 +1,144 @@
+"""Folding everything between an accumulator and its quantizer into integer thresholds, exactly.
+
+Per channel the real value is a curve over the accumulator: straight lines with a Relu between neighbours. The
+quantizer is a ladder: level u is reached at a boundary, and whether the boundary itself counts is the tie rule.
+Walking a boundary backwards through the curve leaves one integer per level. All arithmetic is in fractions, so
+a threshold is right for every accumulator value, not for almost every one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from workloads.encoded import Thresholds
+from workloads.layers import ceil_div
+
+HALF = Fraction(1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """real = slope * x + intercept."""
+
+    slope: Fraction
+    intercept: Fraction
+
+    def then(self, slope: Fraction, intercept: Fraction) -> Line:
+        """This line followed by another: slope * (self) + intercept."""
+        return Line(slope * self.slope, slope * self.intercept + intercept)
+
+    def __call__(self, x: Fraction) -> Fraction:
+        """The value at x."""
+        return self.slope * x + self.intercept
+
+
+IDENTITY = Line(Fraction(1), Fraction(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What one channel does to its accumulator: lines with max(., 0) between neighbours; the first is applied first."""
+
+    lines: tuple[Line, ...] = (IDENTITY,)
+
+    def scaled(self, slope: Fraction, intercept: Fraction) -> Curve:
+        """The curve followed by slope * x + intercept."""
+        return Curve((*self.lines[:-1], self.lines[-1].then(slope, intercept)))
+
+    def rectified(self) -> Curve:
+        """The curve followed by max(x, 0)."""
+        return Curve((*self.lines, IDENTITY))
+
+    def __call__(self, acc: int | Fraction) -> Fraction:
+        """The real value of an accumulator."""
+        value = self.lines[0](Fraction(acc))
+        for line in self.lines[1:]:
+            value = line(max(value, Fraction(0)))
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One level of a quantizer: reached above `boundary`, and at it if `inclusive`."""
+
+    boundary: Fraction
+    inclusive: bool
+
+
+Ladder = tuple[Rung, ...]
+"""Rungs in ascending order; the unsigned code is the number of rungs reached, so M bits need 2^M - 1."""
+
+SIGN_LADDER: Ladder = (Rung(Fraction(0), True),)
+"""BipolarQuant: one rung at zero, and zero itself is +1."""
+
+
+def rounding_ladder(scale: Fraction, zero_point: Fraction, lowest: int, highest: int) -> Ladder:
+    """The ladder of round(x / scale + zero_point) clipped to lowest..highest, rounding half to even.
+
+    round(v) >= j  <=>  v > j - 1/2, or v = j - 1/2 and j is even (the tie goes up to the even j).
+    So level j stands at x = scale * (j - 1/2 - zero_point). Raises ValueError unless scale > 0.
+    """
+    if scale <= 0:
+        raise ValueError(f"quantizer: scale must be > 0, not {float(scale)}")
+    return tuple(Rung(scale * (level - HALF - zero_point), level % 2 == 0) for level in range(lowest + 1, highest + 1))
+
+
+def level(ladder: Ladder, value: Fraction) -> int:
+    """Unsigned code of a real value: how many rungs it reaches."""
+    return sum(value > rung.boundary or (rung.inclusive and value == rung.boundary) for rung in ladder)
+
+
+def fold(curves: Sequence[Curve], ladder: Ladder, bound: int) -> Thresholds:
+    """Thresholds of every channel, one curve each, for accumulators in -bound..bound.
+
+    sign = -1 where the curve falls; a level that no accumulator, or every one, reaches gets +-(bound + 1).
+    """
+    known = {curve: _fold_channel(curve, ladder, bound) for curve in set(curves)}
+    folded = [known[curve] for curve in curves]
+    sign = np.array([channel_sign for channel_sign, _ in folded], dtype=np.int64)
+    values = np.array([values for _, values in folded], dtype=np.int64).reshape(len(folded), len(ladder))
+    return Thresholds(sign, values)
+
+
+def _fold_channel(curve: Curve, ladder: Ladder, bound: int) -> tuple[int, list[int]]:
+    sign = -1 if sum(line.slope < 0 for line in curve.lines) % 2 else 1
+    return sign, [_threshold(curve, rung, sign, bound) for rung in ladder]
+
+
+def _threshold(curve: Curve, rung: Rung, sign: int, bound: int) -> int:
+    """Smallest T with curve(acc) on the rung exactly where sign * acc >= T, clipped to +-(bound + 1).
+
+    sign * acc >= b  <=>  sign * acc >= ceil(b);  sign * acc > b  <=>  sign * acc >= floor(b) + 1.
+    """
+    reached = _backwards(curve, rung)
+    if isinstance(reached, bool):
+        return -(bound + 1) if reached else bound + 1
+    numerator, denominator = reached.boundary.as_integer_ratio()
+    edge = sign * numerator
+    value = ceil_div(edge, denominator) if reached.inclusive else edge // denominator + 1
+    return max(-(bound + 1), min(bound + 1, value))
+
+
+def _backwards(curve: Curve, rung: Rung) -> Rung | bool:
+    """The rung seen from the accumulator, or whether it is always (True) or never (False) reached.
+
+    A falling line turns "at least" into "at most": `rising` follows that. A Relu hides everything below zero.
+    """
+    boundary, rising = rung.boundary, True
+    for index, line in reversed(list(enumerate(curve.lines))):
+        if line.slope == 0:
+            return _holds(line.intercept, boundary, rising, rung.inclusive)
+        boundary = (boundary - line.intercept) / line.slope
+        rising = rising == (line.slope > 0)
+        if index and (boundary < 0 or (boundary == 0 and rung.inclusive == rising)):
+            return rising
+    return Rung(boundary, rung.inclusive)
+
+
+def _holds(value: Fraction, boundary: Fraction, rising: bool, inclusive: bool) -> bool:
+    """Whether a constant lies on the wanted side of a boundary."""
+    return (value > boundary if rising else value < boundary) or (inclusive and value == boundary)
