@@ -143,12 +143,26 @@ def networks_show(
     _print_layers(summary)
 
 
-@app.command()
-def technologies(as_json: AsJson = False) -> None:
-    """List the built-in technologies, their limits and where their constants come from."""
+technologies_app = typer.Typer(help="Built-in technologies.", invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(technologies_app, name="technologies")
+
+
+@technologies_app.callback()
+def technologies(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the built-in technologies, the limits of devices, and how many of their constants are assumed."""
+    if context.invoked_subcommand is not None:
+        return
     from dse.summary import technology_table
 
     _print_table(technology_table(), as_json)
+
+
+@technologies_app.command("show")
+def technologies_show(name: Annotated[str, typer.Argument(help="One of the list.")], as_json: AsJson = False) -> None:
+    """Show every constant of a technology with its unit and source."""
+    from dse.summary import constant_table
+
+    _print_table(constant_table(name), as_json)
 
 
 @app.command()
@@ -343,7 +357,7 @@ def _print_table(table: pd.DataFrame, as_json: bool, columns: Sequence[str] = ()
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain values, NaN as null."""
-    return [{name: None if value != value else value for name, value in row.items()} for row in table.to_dict("records")]
+    return [{str(name): None if value != value else value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _print_json(value: Any) -> None:

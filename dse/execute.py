@@ -35,7 +35,7 @@ def execute(
     if output is not None:
         _write(output, lambda file: np.save(file, done.outputs))
     if integers is not None:
-        _write(integers, lambda file: np.savez(file, **done.integers))
+        _write(integers, lambda file: np.savez(file, allow_pickle=False, **done.integers))
     rows = [{"layer": name} | asdict(actions) for name, actions in done.actions.items()]
     summary = {"network": encoded.network.name, "images": len(done.outputs), "accuracy": measured, "width": width, "actions": rows}
     return Execution(done.outputs, pd.DataFrame(rows), summary)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dse.variants import load_network
-from hwmodels.technology import TECHNOLOGIES, Technology
+from hwmodels.technology import TECHNOLOGIES, Technology, technology
 from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
 from workloads.layers import Conv, Dense, Layer
@@ -60,6 +60,24 @@ def technology_table() -> pd.DataFrame:
     return pd.DataFrame([_technology_row(entry) for entry in TECHNOLOGIES.values()])
 
 
+def constant_table(name: str) -> pd.DataFrame:
+    """Every constant of one technology. Raises ValueError listing the known names."""
+    entry = technology(name)
+    rows = [
+        {"constant": key, "value": constant.value, "unit": constant.unit, "source": constant.source}
+        for key, constant in entry.constants.items()
+    ]
+    table = entry.sram
+    if table is not None:
+        sizes = zip(table.capacity_bytes, table.read_pj, table.write_pj, table.area_um2, strict=True)
+        for capacity, read, write, area in sizes:
+            bank = f"sram {capacity:g} B"
+            rows.append({"constant": f"{bank} read", "value": read, "unit": f"pJ per {table.port_bits} bit", "source": table.source})
+            rows.append({"constant": f"{bank} write", "value": write, "unit": f"pJ per {table.port_bits} bit", "source": table.source})
+            rows.append({"constant": f"{bank} area", "value": area, "unit": "um2", "source": table.source})
+    return pd.DataFrame(rows)
+
+
 def decision_view(table: pd.DataFrame) -> pd.DataFrame:
     """The columns of a decision that fit a terminal; those without a single number are left out."""
     view = table.assign(winner=table["winner"].map({True: "*", False: ""}), design=[design_words(row) for _, row in table.iterrows()])
@@ -78,17 +96,17 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _layer_summary(layer: Layer) -> dict[str, Any]:
-    weighted = isinstance(layer, Conv | Dense)
+    weighted = layer if isinstance(layer, Conv | Dense) else None
     return {
         "layer": layer.name,
         "kind": type(layer).__name__.lower(),
         "in_shape": "x".join(map(str, layer.in_shape)),
         "out_shape": "x".join(map(str, layer.out_shape)),
         "act_bits": layer.act_bits,
-        "weight_bits": layer.weight_bits if weighted else None,
+        "weight_bits": weighted and weighted.weight_bits,
         "out_bits": layer.out_bits,
-        "macs": layer.macs if weighted else 0,
-        "weights": layer.weights if weighted else 0,
+        "macs": weighted.macs if weighted else 0,
+        "weights": weighted.weights if weighted else 0,
     }
 
 

@@ -182,12 +182,13 @@ def _utilisation(network: Network, designs: batch.Knobs, activity: Activity) -> 
 
 def _bound(activity: Activity) -> npt.NDArray[np.str_]:
     names = np.array(["compute", "drain", "load", "store"])
-    return names[np.argmax(np.stack([getattr(activity, f"{name}_busy") for name in names]), axis=0)]
+    busy = np.stack([getattr(activity, f"{name}_busy") for name in names])
+    return np.asarray(names[np.argmax(busy, axis=0)])
 
 
 def _constrain(experiment: Experiment, columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
     """The reason of every row, constraints included, in the order of the file."""
-    reason = columns["reason"]
+    reason: npt.NDArray[np.str_] = columns["reason"]
     for constraint in experiment.constraints:
         broken = ~np.broadcast_to(np.asarray(constraint.holds(columns[constraint.column]), np.bool_), reason.shape)
         reason = _over(reason, str(constraint), broken)

@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dse.experiment import Experiment, NetworkSource
 from workloads.accuracy import cited
@@ -53,10 +55,10 @@ def load_network(path: str | Path) -> EncodedNetwork:
     return load(path)
 
 
-def load_array(path: str | Path) -> np.ndarray:
+def load_array(path: str | Path) -> npt.NDArray[Any]:
     """An array from .npy, never a pickle. Raises ValueError with the path."""
     try:
-        return np.load(path, allow_pickle=False)
+        return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: must be an array in .npy format, but {' '.join(str(error).split())}") from error
 

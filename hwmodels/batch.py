@@ -70,7 +70,7 @@ class Knobs:
         """Accumulator width, as `Design.acc_bits`."""
         longest = self.width * self.weight_depth // 2
         exponent = np.ceil(np.log2(longest)).astype(np.int64)
-        return np.minimum(MAX_ACC_BITS, self.max_act_bits + self.max_weight_bits + exponent + 1)
+        return np.asarray(np.minimum(MAX_ACC_BITS, self.max_act_bits + self.max_weight_bits + exponent + 1))
 
     def take(self, index: Any) -> Knobs:
         """The designs at `index` (indices, mask or slice)."""
@@ -165,8 +165,8 @@ def _record(counts: Mapping[str, Any]) -> Activity:
     )
 
 
-def _ceil_div(dividend: Any, divisor: Any) -> Any:
-    return -(-dividend // divisor)
+def _ceil_div(dividend: Ints | int, divisor: Ints | int) -> Ints:
+    return np.asarray(-(-dividend // divisor), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class _Walk:
         words = _ceil_div(self.shape.channels * self.shape.groups, self.width)
         if not self.shape.vector:
             return np.full_like(self.groups, words)
-        return np.minimum(words, _ceil_div(self.groups * self.knobs.rows[:, None], self.width))
+        return np.asarray(np.minimum(words, _ceil_div(self.groups * self.knobs.rows[:, None], self.width)))
 
     def per_block(self, value: Any) -> Ints:
         """(1, 1, blocks) array of a number that each block has: value(row patch, column patch, block)."""
@@ -248,7 +248,7 @@ def _tile_groups(rows: Ints, width: int, channel_groups: Ints) -> Ints:
     unit = np.maximum(rows, width) // rows
     doublings = 1 + max(0, int(np.ceil(np.log2(np.maximum(channel_groups / unit, 1))).max()))
     tiles = unit[:, None] << np.arange(doublings, dtype=np.int64)[None, :]
-    return np.minimum(tiles, channel_groups[:, None])
+    return np.asarray(np.minimum(tiles, channel_groups[:, None]))
 
 
 def _best(walk: _Walk) -> dict[str, Ints]:

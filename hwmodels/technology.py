@@ -1,4 +1,4 @@
-"""What a bit of hardware costs: every constant under its source, or marked assumed. Read with docs/technologies.md.
+"""What a bit of hardware costs: every constant under its source, or marked assumed. `dse technologies show NAME` prints them.
 
 Sources: H14 = Horowitz, ISSCC 2014, 45 nm, as transcribed by two independent energy tables; AL = Aladdin 40 nm table
 (Accelergy-Project/accelergy-aladdin-plug-in @ 5e2e126); CACTI = CACTI-7 45 nm itrs-hp sweep (hsharma35/bitfusion @ 04ec1c8);

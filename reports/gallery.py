@@ -53,7 +53,7 @@ def _cost(report: Report, colours: dict[str, str]) -> Picture | NoPicture:
     return Picture(name, heading, precision.cost_takeaway(points), precision.cost_reading(points), figure)
 
 
-def _layers(report: Report, colours: dict[str, str]) -> Picture | NoPicture:
+def _layers(report: Report, _colours: dict[str, str]) -> Picture | NoPicture:
     name, heading = "layers", "Where time and energy go, layer by layer"
     if not known(report.layers, (*CYCLE_PARTS, *ENERGY_PARTS)):
         return NoPicture(name, heading, "The chosen design was not broken down by layer.")
@@ -63,7 +63,7 @@ def _layers(report: Report, colours: dict[str, str]) -> Picture | NoPicture:
     )
 
 
-def _roofline(report: Report, colours: dict[str, str]) -> Picture | NoPicture:
+def _roofline(report: Report, _colours: dict[str, str]) -> Picture | NoPicture:
     name, heading = "roofline", "Compute or memory?"
     if not (values_of(report.layers, "gops") > 0).any() or not (values_of(report.layers, "ops_per_byte") > 0).any():
         return NoPicture(name, heading, "The layers carry no operation rates, so no roofline can be drawn.")
@@ -72,14 +72,14 @@ def _roofline(report: Report, colours: dict[str, str]) -> Picture | NoPicture:
     return Picture(name, heading, roofline.roofline_takeaway(points), roofline.roofline_reading(points), figure)
 
 
-def _area(report: Report, colours: dict[str, str]) -> Picture | NoPicture:
+def _area(report: Report, _colours: dict[str, str]) -> Picture | NoPicture:
     name, heading = "area", "What the chip is made of"
     if report.decision.empty:
         return NoPicture(name, heading, "No design was chosen, so there is nothing to break down.")
     points = area.area_points(report.decision)
     if not points.area and not points.energy:
         return NoPicture(name, heading, "The decision carries no area or energy by component.")
-    return Picture(name, heading, area.area_takeaway(points), area.area_reading(points), area.area_figure(points))
+    return Picture(name, heading, area.area_takeaway(points), area.area_reading(), area.area_figure(points))
 
 
 PAINTERS: tuple[Painter, ...] = (_pareto, _accuracy, _cost, _layers, _roofline, _area)

@@ -52,7 +52,7 @@ def _largest(rows: pd.DataFrame, parts: tuple[Column, ...], noun: str) -> str:
     return f"{label} {verb} {percent(sums[label] / total if total else 0.0)} of the {noun}{size}"
 
 
-def area_reading(points: AreaPoints) -> str:
+def area_reading() -> str:
     """How to read the figure."""
     return (
         "One bar per precision at its best design, split by component; a longer bar costs more. "

@@ -108,7 +108,8 @@ def _label(figure: go.Figure, panel: _Panel) -> None:
     names = go.Scatter(
         x=list(panel.points[panel.column.name]),
         y=list(panel.heights),
-        mode="text",
+        mode="markers+text",
+        marker={"size": 13, "opacity": 0},  # not seen, but it keeps the text off the mark below it
         text=[escape(name) for name in panel.points["precision"]],
         textposition=_label_places(panel.points, panel.column.name),
         cliponaxis=False,
@@ -186,7 +187,7 @@ def _draw(figure: go.Figure, panel: _Panel, word: str) -> None:
     ring = style.ring(list(winner[panel.column.name]), [panel.heights[place] for place in winner.index], word)
     figure.add_trace(ring, row=1, col=panel.place)
     spread = pd.concat([panel.points[panel.column.name], panel.points[panel.twin]])
-    figure.update_xaxes(style.quantity_axis(panel.column, spread), row=1, col=panel.place)
+    figure.update_xaxes(style.quantity_axis(panel.column, spread) | {"nticks": 3}, row=1, col=panel.place)
 
 
 def _joins(panel: _Panel) -> go.Scatter:

@@ -12,7 +12,7 @@ from reports.images import titled
 def test_without_kaleido_the_install_line_is_named(
     report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.images.find_spec", lambda name: None)
+    monkeypatch.setattr("reports.images.find_spec", lambda _name: None)
     with pytest.raises(ValueError, match=r"pip install 'dse\[images\]'"):
         write_images(pictures(report), tmp_path)
 

@@ -40,22 +40,23 @@ class Outline(HTMLParser):
     """The tags of a page with their attributes, as a browser would cut them."""
 
     def __init__(self, page: str) -> None:
+        """Read the whole page."""
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep one tag."""
         self.tags.append((tag, dict(attrs)))
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of every such tag."""
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-@pytest.fixture(scope="module")
-def hostile_outline() -> Outline:
-    from conftest import make_report  # noqa: PLC0415
-
-    return Outline(render_page(make_report(layers=HOSTILE)))
+@pytest.fixture
+def hostile_outline(report_with: Callable[..., Report]) -> Outline:
+    return Outline(render_page(report_with(layers=HOSTILE)))
 
 
 def without_plotly(page: str) -> str:
@@ -201,7 +202,7 @@ def test_a_failed_write_leaves_the_old_page_alone(
     target = tmp_path / "report.html"
     target.write_text("old", encoding="utf-8")
 
-    def refuse(source: str, destination: Path) -> None:
+    def refuse(_source: str, _destination: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("reports.page.os.replace", refuse)

@@ -100,7 +100,7 @@ class Builder:
             out = self.node("BipolarQuant", [x, scale], name, domain=DOMAIN)
         else:
             rest = [self.constant(f"{name}_zero", levels.zero), self.constant(f"{name}_bits", levels.bits)]
-            flags = {"signed": int(levels.signed), "narrow": int(levels.narrow)}
+            flags: dict[str, Any] = {"signed": int(levels.signed), "narrow": int(levels.narrow)}
             out = self.node("Quant", [x, scale, *rest], name, domain=DOMAIN, rounding_mode="ROUND", **flags)
         if layer:
             self.probes[layer] = Probe(out, x, levels)

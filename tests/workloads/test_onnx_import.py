@@ -245,6 +245,18 @@ def test_exact_ties_are_decided_as_qonnx_decides_them(m: int, tmp_path: Path) ->
     assert (run(network, images, keep_integers=True).codes["conv"] == levels.codes(expected)).all()
 
 
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])
+@pytest.mark.parametrize("kernel", [[1, 1], [2, 3], [4, 2]])
+def test_automatic_padding_is_that_of_onnx(mode: str, kernel: list[int], tmp_path: Path) -> None:
+    # Even kernels and strides over a 5x6 map: the odd pad goes to the end or to the beginning.
+    builder, rng = Builder((1, 2, 5, 6)), np.random.default_rng(3)
+    x = builder.quant("x", "q", twos_complement(3, 1), "x")
+    weights = builder.weights("w", rng.normal(size=(3, 2, *kernel)), paper(2))
+    builder.node("Conv", [x, weights], "conv", output="y", auto_pad=mode, kernel_shape=kernel, strides=[2, 1])
+    images = rng.integers(-4, 4, (IMAGES, 2, 5, 6)).astype(np.float32)
+    assert agrees(builder, images, tmp_path / "padded.onnx") == 0
+
+
 # --- what is imported ------------------------------------------------------------------------------------------
 
 
@@ -389,6 +401,13 @@ def test_constants_may_be_nodes_and_unused_nodes_are_ignored(tmp_path: Path) -> 
     builder.nodes.append(helper.make_node("Constant", [], ["act_scale"], value=scale))
     builder.node("Softmax", ["y"], "unused")
     assert len(load(builder, tmp_path).network.nodes) == 3
+
+
+def test_nodes_may_stand_in_any_order(tmp_path: Path) -> None:
+    builder = small()
+    sorted_network = load(builder, tmp_path).network
+    builder.nodes.reverse()
+    assert load(builder, tmp_path).network == sorted_network
 
 
 def test_the_batch_dimension_may_be_symbolic(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both make .venv on their own; a second run is quick.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint bench train clean
+
+demo: $(VENV)/.base
+	$(BIN)/dse demo -o demo-results
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/executor.py
+	$(BIN)/python benchmarks/sweep.py
+
+# Trains the digits networks again (torch, some minutes of CPU).
+train: $(VENV)/.base
+	$(PIP) -e '.[train]'
+	$(BIN)/python examples/digits/train.py
+
+clean:
+	rm -rf $(VENV) demo-results build dist
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[test]'
+	touch $@ $(VENV)/.base
+
+$(VENV)/.lint: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[test,lint]'
+	touch $@ $(VENV)/.test $(VENV)/.base
