@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Choose the encoding and the array of an xnor-popcount accelerator before the chip exists.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,18 +40,37 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes; the results do not
 def main() -> None:
     """Entry point: bad input is one line and exit code 2, an interrupt 130."""
     try:
-        app()
-    except KeyboardInterrupt:
-        _fail("interrupted; finished chunks are kept, run the sweep again with --resume", 130)
+        code = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (ValueError, OSError, OverflowError) as error:
-        _fail(" ".join(str(error).split()), 2)
+    except OSError as error:
+        _fail(error.strerror if error.filename is None else f"{error.filename}: {error.strerror}", 2)
+    except (ValueError, OverflowError) as error:
+        _fail(str(error), 2)
+    except UsageError as error:
+        _fail(_usage(error), 2)
+    if code == INTERRUPTED:
+        _fail("interrupted; a sweep keeps its finished chunks, run it again with --resume", INTERRUPTED)
+    sys.exit(code)
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+INTERRUPTED = 130
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Typer brings its own copy of this class in new versions and click's in old ones."""
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with the arguments, and where to read what they must be."""
+    message = str(error.format_message())
+    end = "" if message.endswith((".", "?")) else "."
+    return f"{message}{end} See `{error.ctx.command_path if error.ctx else 'dse'} -h`."
+
+
+def _fail(message: str | None, code: int) -> NoReturn:
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -63,9 +82,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     del version
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
@@ -129,8 +151,8 @@ def networks(context: typer.Context, as_json: AsJson = False) -> None:
 @networks_app.command("show")
 def networks_show(
     name: Annotated[str, typer.Argument(help="A built-in network, or the path of an encoded one.")],
-    m: Annotated[int, typer.Option("--m", help="Activation bits of a built-in network.")] = 1,
-    k: Annotated[int, typer.Option("--k", help="Weight bits of a built-in network.")] = 1,
+    m: Annotated[int, typer.Option("--m", min=1, max=8, help="Activation bits of a built-in network.")] = 1,
+    k: Annotated[int, typer.Option("--k", min=1, max=8, help="Weight bits of a built-in network.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show a network layer by layer: shapes, bits, operations."""
@@ -219,14 +241,16 @@ def pareto(
     as_json: AsJson = False,
 ) -> None:
     """Print the designs that no other design beats in every objective."""
+    from dse.compare import swept_technology
     from dse.explain import experiment_of
     from dse.front import front_rows
     from dse.results import open_results
     from dse.summary import FRONT_COLUMNS, write_table
 
     opened = open_results(results)
-    wanted = tuple(objectives or experiment_of(opened).objectives)
-    table = front_rows(opened, wanted, technology=technology)
+    experiment = experiment_of(opened)
+    wanted = tuple(objectives or experiment.objectives)
+    table = front_rows(opened, wanted, technology=swept_technology(experiment, technology))
     if output is not None:
         write_table(table, output)
         print(f"wrote {output}: {len(table)} designs")
@@ -319,10 +343,10 @@ def validate(as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, 
 
 def _choice(opened: Results, minimise: str | None, require: Sequence[str] | None, technology: str | None) -> Choice:
     from dse.compare import Choice
-    from dse.experiment import constraint
+    from dse.experiment import DECIDED, constraint
     from dse.explain import experiment_of
 
-    wanted = [constraint(text, "--require") for text in require or ()]
+    wanted = [constraint(text, "--require", DECIDED) for text in require or ()]
     return Choice.of(experiment_of(opened), minimise=minimise, require=wanted, technology=technology)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dse.experiment import Constraint, Experiment
-from dse.front import check_objectives, smaller_is_better
+from dse.experiment import Constraint, Experiment, applies, check_column
+from dse.front import smaller_is_better
 from dse.results import Results, read_part
 
 SOFTWARE_WORD = 64
@@ -32,12 +32,21 @@ class Choice:
         cls, experiment: Experiment, *, minimise: str | None = None, require: Sequence[Constraint] = (), technology: str | None = None
     ) -> Choice:
         """What the experiment file states, with what the caller overrides. Raises ValueError for what was not swept."""
-        known = experiment.space.technology
-        if technology is not None and technology not in known:
-            raise ValueError(f"technology must be one of {', '.join(known)} as swept, not {technology!r}")
+        chosen = swept_technology(experiment, technology)
         if minimise is not None:
-            check_objectives([minimise])
-        return cls(minimise or experiment.minimise, tuple(require) or experiment.require, technology or known[0])
+            check_column(minimise, "minimise")
+        goal = minimise or experiment.minimise
+        if not applies(goal, chosen):
+            raise ValueError(f"minimise must be a figure of {chosen}, not {goal!r}")
+        return cls(goal, tuple(require) or experiment.require, chosen)
+
+
+def swept_technology(experiment: Experiment, wanted: str | None) -> str:
+    """The wanted technology, or the first of the experiment. Raises ValueError for one that was not swept."""
+    known = experiment.space.technology
+    if wanted is not None and wanted not in known:
+        raise ValueError(f"technology must be one of {', '.join(known)} as swept, not {wanted!r}")
+    return wanted or known[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ def decide(opened: Results, choice: Choice) -> Decision:
     table["fp32_memory_ratio"] = 32 * table["weights"] / (table["model_kib"] * 8192)
     allowed = np.ones(len(table), np.bool_)
     for constraint in choice.require:
+        if not applies(constraint.column, choice.technology):
+            continue
         allowed &= np.asarray(constraint.holds(table[constraint.column]), np.bool_)
     order = np.lexsort((table["row"], _keys(table, choice)[:, 0]))
     table, allowed = table.iloc[order].reset_index(drop=True), allowed[order]

@@ -8,13 +8,14 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from glob import glob
 from pathlib import Path
 from typing import Any
 
 from dse.space import FULL, Space
 from hwmodels.design import DATAFLOWS, KINDS, MEMORIES
 from hwmodels.technology import TECHNOLOGIES
-from reports.columns import COLUMNS
+from reports.columns import AREA_PARTS, DECISION, ENERGY_PARTS, LUT_PARTS, METRICS, QUALITY
 from workloads.layers import MAX_BITS
 from workloads.zoo import NETWORKS
 
@@ -28,6 +29,18 @@ WORDS = {"lanes_a": "full", "lanes_w": "full", "max_act_bits": "network", "max_w
 LOWEST = {"port_latency": 0, "memory_kib": 0, "weight_depth": 2, "act_depth": 2, "out_depth": 2, "threshold_depth": 2}
 HIGHEST = {"lanes_a": MAX_BITS, "lanes_w": MAX_BITS, "max_act_bits": MAX_BITS, "max_weight_bits": MAX_BITS}
 LARGEST = 2**31 - 1
+MOST_VALUES = 10_000
+RANKED = tuple(
+    column.name
+    for group in (METRICS, QUALITY, ENERGY_PARTS, AREA_PARTS, LUT_PARTS)
+    for column in group
+    if column.direction != "none"
+)
+"""Columns of a sweep that have a better and a worse side."""
+DECIDED = (*RANKED, *(column.name for column in DECISION if column.direction != "none"))
+"""The same, and those that only a decision has."""
+FIGURES_OF = {"area": "asic", "lut": "fpga", "ff": "fpga", "bram36": "fpga", "dsp": "fpga"}
+"""First word of the columns that only one kind of technology has."""
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b, "==": lambda a, b: a == b, "<": lambda a, b: a < b, ">": lambda a, b: a > b,
 }  # fmt: skip
@@ -35,7 +48,7 @@ OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """`column operator number`; true of NaN never."""
+    """`column operator number`; true of NaN never. It binds only designs in a technology that has the column."""
 
     column: str
     operator: str
@@ -86,8 +99,10 @@ def load(path: str | Path) -> Experiment:
     source = Path(path)
     try:
         text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{source}: the experiment file must be readable text, but {_line(error)}") from error
+    except OSError as error:
+        raise ValueError(f"{source}: the experiment file must be readable, but {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{source}: the experiment file must be UTF-8 text, but {_line(error)}") from error
     return parse(text, base=source.parent, where=str(source))
 
 
@@ -101,45 +116,68 @@ def parse(text: str, *, base: Path, where: str, find_files: bool = True) -> Expe
         raise ValueError(f"{where}: {error}") from error
 
 
-def constraint(text: str, key: str = "constraint") -> Constraint:
-    """Parse `column operator number`, e.g. `lut <= 53200`."""
+def constraint(text: str, key: str = "constraint", known: Sequence[str] = RANKED) -> Constraint:
+    """Parse `column operator number`, e.g. `lut <= 53200`, with one of the `known` columns."""
     match = re.fullmatch(r"\s*(\w+)\s*(<=|>=|==|<|>)\s*([-+0-9.eE_]+)\s*", text)
     if match is None:
         raise ValueError(f"{key}: must read `column operator number` with one of {' '.join(OPERATORS)}, not {text!r}")
     column, operator, number = match.groups()
-    check_column(column, key)
+    check_column(column, key, known)
     try:
         return Constraint(column, operator, float(number))
     except ValueError:
         raise ValueError(f"{key}: the bound must be a number, not {number!r}") from None
 
 
-def check_column(name: str, key: str) -> None:
-    """Raise ValueError unless `name` is a numeric column of a results table."""
-    known = [column for column, entry in COLUMNS.items() if entry.direction != "none"]
+def check_column(name: Any, key: str, known: Sequence[str] = RANKED) -> None:
+    """Raise ValueError unless `name` is one of the columns that can be ranked."""
     if name not in known:
         raise ValueError(f"{key}: {_unknown(name, known)}")
+
+
+def applies(column: str, technology: str) -> bool:
+    """Whether a technology has the figure: areas belong to ASICs, LUT, FF, BRAM and DSP to FPGAs, all others to both."""
+    kind = FIGURES_OF.get(column.removeprefix("mac_").split("_")[0])
+    return kind is None or TECHNOLOGIES[technology].kind == kind
+
+
+def _check_applies(key: str, columns: Sequence[str], technologies: Sequence[str]) -> None:
+    for column in columns:
+        if not any(applies(column, technology) for technology in technologies):
+            raise ValueError(f"{key}: must be a figure of the swept {', '.join(technologies)}, not {column!r}")
 
 
 def _experiment(data: Mapping[str, Any], text: str, base: Path | None) -> Experiment:
     _check_keys(data, SECTIONS, "")
     objectives = tuple(_strings(data, "objectives", ("energy_nj", "latency_us")))
+    if not objectives:
+        raise ValueError("objectives: at least one column must be given, not none")
     for name in objectives:
         check_column(name, "objectives")
-    minimise = data.get("minimise", objectives[0] if objectives else "energy_nj")
+    minimise = data.get("minimise", objectives[0])
     check_column(minimise, "minimise")
     networks = data.get("networks")
     if not isinstance(networks, list) or not networks:
         raise ValueError("networks: at least one [[networks]] table must be given")
+    seed = _typed(data, "seed", int, 1)
+    if seed < 0:
+        raise ValueError(f"seed: must be an integer >= 0, not {seed}")
+    space = _space(data.get("space", {}))
+    constraints = tuple(constraint(item, "constraints") for item in _strings(data, "constraints", ()))
+    require = tuple(constraint(item, "require", DECIDED) for item in _strings(data, "require", ()))
+    _check_applies("objectives", objectives, space.technology)
+    _check_applies("minimise", [minimise], space.technology)
+    _check_applies("constraints", [item.column for item in constraints], space.technology)
+    _check_applies("require", [item.column for item in require], space.technology)
     return Experiment(
         name=_typed(data, "name", str, "experiment"),
         networks=tuple(_network(entry, f"networks[{index}]", base) for index, entry in enumerate(networks)),
-        space=_space(data.get("space", {})),
+        space=space,
         objectives=objectives,
-        constraints=tuple(constraint(item, "constraints") for item in _strings(data, "constraints", ())),
-        require=tuple(constraint(item, "require") for item in _strings(data, "require", ())),
+        constraints=constraints,
+        require=require,
         minimise=minimise,
-        seed=_typed(data, "seed", int, 1),
+        seed=seed,
         text=text,
     )
 
@@ -159,11 +197,15 @@ def _from_files(entry: Mapping[str, Any], key: str, base: Path | None) -> Networ
     if ("data" in entry) != ("labels" in entry):
         raise ValueError(f"{key}: `data` and `labels` must be given together")
     names = _strings(entry, "file", (), key)
+    if not names:
+        raise ValueError(f"{key}.file: at least one file must be given, not none")
+    for name in ("data", "labels"):
+        _typed(entry, name, str, "", key)
     if base is None:
         return NetworkSource(files=tuple(Path(name) for name in names))
     files: list[Path] = []
     for name in names:
-        found = sorted(base.glob(name)) if any(letter in name for letter in "*?[") else [base / name]
+        found = sorted(map(Path, glob(str(base / name)))) if any(letter in name for letter in "*?[") else [base / name]
         if not found:
             raise ValueError(f"{key}.file: {name!r} must match at least one file in {base}")
         files += found
@@ -180,9 +222,12 @@ def _from_zoo(entry: Mapping[str, Any], key: str) -> NetworkSource:
     layers = entry.get("layers", {})
     if not isinstance(layers, dict):
         raise ValueError(f"{key}.layers: must be a table of layer = 'MxK', not {layers!r}")
+    bits = _strings(entry, "bits", ("1x1",), key)
+    if not bits:
+        raise ValueError(f"{key}.bits: at least one 'MxK' must be given, not none")
     return NetworkSource(
         zoo=name,
-        bits=tuple(bit_pair(text, f"{key}.bits") for text in _strings(entry, "bits", ("1x1",), key)),
+        bits=tuple(bit_pair(text, f"{key}.bits") for text in bits),
         layers=tuple((layer, bit_pair(text, f"{key}.layers.{layer}")) for layer, text in layers.items()),
     )
 
@@ -237,11 +282,14 @@ def _spread(value: Mapping[str, Any], key: str) -> list[int]:
     first, last = value["from"], value["to"]
     grow = value.get("step", value.get("times"))
     smallest = 2 if "times" in value else 1
-    if not all(isinstance(item, int) for item in (first, last, grow)) or grow < smallest or first < 1:
+    numbers = all(isinstance(item, int) and not isinstance(item, bool) for item in (first, last, grow))
+    if not numbers or grow < smallest or first < 1:
         raise ValueError(f"{key}: must be integers with from >= 1, step >= 1 and times >= 2, not {dict(value)}")
     values, item = [], first
     while item <= last:
         values.append(item)
+        if len(values) > MOST_VALUES:
+            raise ValueError(f"{key}: must spread over at most {MOST_VALUES} values, not more")
         item = item + grow if "step" in value else item * grow
     return values
 

@@ -105,7 +105,7 @@ def _term_table(terms: Sequence[Term], scale: float, unit: str | None) -> pd.Dat
         {
             "component": term.component,
             "term": term.name,
-            "count": float(term.count),
+            "quantity": float(term.count),
             "each": float(term.each),
             "each_unit": term.unit,
             "amount": float(term.amount) / scale,

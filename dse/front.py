@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dse import pareto
+from dse.experiment import applies, check_column
 from dse.results import Results, read_part
 from reports.columns import COLUMNS
 
@@ -22,9 +23,14 @@ def smaller_is_better(table: pd.DataFrame, columns: Sequence[str]) -> npt.NDArra
 def front_rows(opened: Results, objectives: Sequence[str], *, technology: str | None = None) -> pd.DataFrame:
     """All rows that no other row beats in every objective, in row order; memory holds one part and the front so far.
 
-    Rows whose objective is unknown (NaN) cannot be on the front. Raises ValueError for an objective that is no column.
+    With a `technology`, objectives that it does not have (area in an FPGA, LUT in an ASIC) are left out; without one,
+    all designs compete. Rows whose objective is unknown (NaN) cannot be on the front. Raises ValueError for an
+    objective that is no column of a sweep, or where none is left.
     """
-    check_objectives(objectives)
+    for name in objectives:
+        check_column(name, "objective")
+    if technology is not None:
+        objectives = shared(objectives, technology)
     best = pd.DataFrame()
     needed = list(dict.fromkeys(["row", "technology", *objectives]))
     for part in opened.parts():
@@ -36,9 +42,9 @@ def front_rows(opened: Results, objectives: Sequence[str], *, technology: str | 
     return opened.rows(best["row"].tolist() if len(best) else [])
 
 
-def check_objectives(objectives: Sequence[str]) -> None:
-    """Raise ValueError unless every objective is a column with a better and a worse side."""
-    known = [name for name, column in COLUMNS.items() if column.direction != "none"]
-    for name in objectives:
-        if name not in known:
-            raise ValueError(f"objective must be one of {', '.join(known)}, not {name!r}")
+def shared(objectives: Sequence[str], technology: str) -> tuple[str, ...]:
+    """The objectives that a technology has. Raises ValueError where it has none of them."""
+    kept = tuple(name for name in objectives if applies(name, technology))
+    if not kept:
+        raise ValueError(f"objectives must hold a figure of {technology}, not only {', '.join(objectives)}")
+    return kept

@@ -38,7 +38,8 @@ def lines(label: str) -> Iterator[Progress]:
         if tenth > last[0]:
             last[0] = tenth
             left = rate.seconds_left(done, total)
-            print(f"{label}: {done:,} of {total:,} ({10 * tenth} %), {rate.text(done)}, {left:.0f} s left", file=sys.stderr, flush=True)
+            speed = f", {rate.text(done)}, {left:.0f} s left" if rate.per_second(done) else ""
+            print(f"{label}: {done:,} of {total:,} ({10 * tenth} %){speed}", file=sys.stderr, flush=True)
 
     yield update
 

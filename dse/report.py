@@ -12,7 +12,7 @@ import pandas as pd
 from dse.compare import Choice, Decision, decide
 from dse.experiment import Experiment
 from dse.explain import Explanation, experiment_of, explain
-from dse.front import front_rows
+from dse.front import front_rows, shared
 from dse.results import Results
 from reports.columns import COLUMNS
 from reports.page import write_page
@@ -43,7 +43,7 @@ def build_report(opened: Results, *, choice: Choice | None = None, command: str 
         decision=decision.table,
         points=sample(opened, chosen.technology, experiment.seed),
         front=front_rows(opened, experiment.objectives, technology=chosen.technology),
-        objectives=experiment.objectives,
+        objectives=shared(experiment.objectives, chosen.technology),
         layers=explained.layers,
         peaks=peaks(explained),
         swept=swept(experiment),

@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,11 @@ def part_counts(path: Path) -> Counts:
         raise ValueError(f"{path}: must be a whole part of a sweep, but {_line(error)}; delete it and resume the sweep") from error
 
 
-def open_results(path: str | Path) -> Results:
-    """Open a folder. Raises ValueError where it is not a results folder of this version."""
+def open_results(path: str | Path, *, unfinished: bool = False) -> Results:
+    """Open a folder. Raises ValueError where it is not a results folder of this version, or its sweep has not ended.
+
+    `unfinished` opens it all the same; the counts of its manifest are then still zero.
+    """
     folder = Path(path)
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -99,6 +102,8 @@ def open_results(path: str | Path) -> Results:
         raise ValueError(f"{folder / 'manifest.json'}: format must be {FORMAT!r}")
     if manifest.get("version") != VERSION:
         raise ValueError(f"{folder}: must be results of version {VERSION}, not {manifest.get('version')!r}; sweep again into a new folder")
+    if not unfinished and manifest.get("status") != "complete":
+        raise ValueError(f"{folder}: must be results of a finished sweep, but this one was interrupted or still runs; resume it")
     return Results(folder, manifest)
 
 
@@ -156,6 +161,7 @@ def whole(path: Path) -> bool:
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the folder's lock; the system releases it however the process ends. Raises ValueError if another holds it."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = open(path / ".lock", "w", encoding="utf-8")  # noqa: SIM115
@@ -166,7 +172,19 @@ def exclusive(path: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(f"{path}: must be used by one sweep at a time, but another one is running in it") from None
-        yield
+        try:
+            yield
+        finally:
+            if not (path / "manifest.json").exists():
+                _leave_nothing(path, made)
+
+
+def _leave_nothing(path: Path, made: Sequence[Path]) -> None:
+    """Take back the lock and the folders made for a sweep that never began; what holds anything else stays."""
+    (path / ".lock").unlink(missing_ok=True)
+    for folder in made:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _line(error: Exception) -> str:

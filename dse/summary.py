@@ -16,7 +16,8 @@ from workloads.network import Network
 from workloads.zoo import NETWORKS
 
 FRONT_COLUMNS = (
-    "row", "network", "precision", "machine", "rows", "cols", "width", "lanes_a", "lanes_w", "memory", "clock_mhz", "accuracy",
+    "row", "network", "precision", "machine", "rows", "cols", "width", "lanes_a", "lanes_w", "memory", "clock_mhz",
+    "technology", "accuracy",
 )  # fmt: skip
 DECISION_COLUMNS = (
     "winner", "network", "precision", "accuracy", "model_kib", "row", "design", "memory", "latency_us", "energy_nj", "area_mm2",

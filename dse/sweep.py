@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dse import results
-from dse.experiment import Experiment
+from dse.experiment import Experiment, applies
 from dse.space import Block, Chunk, Setting, blocks, chunks, knobs
 from dse.variants import Variant, variants
 from hwmodels import batch
@@ -80,8 +80,7 @@ def sweep(
         if not (folder / "manifest.json").exists():
             results.create(folder, _manifest(prepared, None), experiment.text)
         _run(prepared, folder, workers, progress or (lambda done, total: None))
-        opened = results.open_results(folder)
-        counts = opened.counts()
+        counts = results.open_results(folder, unfinished=True).counts()
         results.write_manifest(folder, _manifest(prepared, counts))
     if counts.feasible == 0:
         raise ValueError(f"{folder}: at least one design must be feasible, but none of {counts.evaluated} is: {_reasons(counts)}")
@@ -98,7 +97,7 @@ def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Coun
     tables = []
     for number, setting in enumerate(block.settings):
         priced = _price(variant, designs, activity, setting, evaluated.reason)
-        reason = _constrain(prepared.experiment, priced)
+        reason = _constrain(prepared.experiment, setting.technology, priced)
         reasons.update(item for item in reason.tolist() if item)
         priced["row"] = block.first_row + np.arange(chunk.start, chunk.stop) * len(block.settings) + number
         tables.append(_table(priced, reason == ""))
@@ -186,10 +185,12 @@ def _bound(activity: Activity) -> npt.NDArray[np.str_]:
     return np.asarray(names[np.argmax(busy, axis=0)])
 
 
-def _constrain(experiment: Experiment, columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
+def _constrain(experiment: Experiment, technology: str, columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
     """The reason of every row, constraints included, in the order of the file."""
     reason: npt.NDArray[np.str_] = columns["reason"]
     for constraint in experiment.constraints:
+        if not applies(constraint.column, technology):
+            continue
         broken = ~np.broadcast_to(np.asarray(constraint.holds(columns[constraint.column]), np.bool_), reason.shape)
         reason = _over(reason, str(constraint), broken)
     return reason
@@ -273,7 +274,7 @@ def _work_off_here(chunk: Chunk) -> None:
 def _check_folder(folder: Path, experiment: Experiment, resume: bool) -> None:
     if not (folder / "manifest.json").exists():
         return
-    opened = results.open_results(folder)
+    opened = results.open_results(folder, unfinished=True)
     if opened.manifest["experiment_sha256"] != experiment.digest:
         raise ValueError(f"{folder}: must hold results of this experiment, but holds another one; choose a new folder")
     if not resume:

@@ -59,7 +59,9 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
     """An array from .npy, never a pickle. Raises ValueError with the path."""
     try:
         return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
+        raise ValueError(f"{path}: must be a readable .npy file, but {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
         raise ValueError(f"{path}: must be an array in .npy format, but {' '.join(str(error).split())}") from error
 
 

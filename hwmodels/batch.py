@@ -18,7 +18,7 @@ from hwmodels.analytical import LAYER_OVERHEAD, PIPELINE_CYCLES, RAW_BITS, THRES
 from hwmodels.design import MAX_ACC_BITS
 from hwmodels.geometry import Geometry, block_sides, geometry, patch, reduction
 from workloads.actions import Actions
-from workloads.layers import Layer
+from workloads.layers import Flatten, Layer
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -139,14 +139,15 @@ def _nameless(layer: Layer) -> Layer:
 
 def _solve(layer: Layer, knobs: Knobs, legal: Bools) -> tuple[Activity | None, npt.NDArray[np.str_]]:
     """One layer on all designs, width by width, because the width decides how the layer is walked."""
-    counts = {name: np.zeros(knobs.size, np.int64) for name in COUNTS}
     misfit = np.full(knobs.size, "", "U32")
-    shape = None
+    if isinstance(layer, Flatten):
+        return None, misfit
+    counts = {name: np.zeros(knobs.size, np.int64) for name in COUNTS}
     for width in np.unique(knobs.width[legal]):
         index = np.flatnonzero(legal & (knobs.width == width))
         shape = geometry(layer, int(width))
         if shape is None:
-            return None, misfit
+            raise ValueError(f"layer {layer.name!r}: must be a layer that the machine walks")
         walk = _Walk.of(shape, knobs.take(index), int(width))
         misfit[index] = walk.misfit()
         fits = misfit[index] == ""

@@ -38,13 +38,14 @@ def knobs(designs: Sequence[Design]) -> Knobs:
 
 def designs_of(kind: str, dataflow: str, count: int, seed: int = 0, **changes: Any) -> list[Design]:
     rng = Random(seed)
-    return [replace(random_design(rng), kind=kind, dataflow=dataflow, **changes) for _ in range(count)]
+    changes |= {"kind": kind, "dataflow": dataflow}
+    return [replace(random_design(rng), **changes) for _ in range(count)]
 
 
 def flat(activity: Activity) -> dict[str, Any]:
     """Every count of an activity by its name in COUNTS."""
     numbers = asdict(activity)
-    return numbers.pop("cycles") | numbers.pop("actions") | numbers
+    return {**numbers.pop("cycles"), **numbers.pop("actions"), **numbers}
 
 
 def scalar(layers: Sequence[Layer], design: Design) -> tuple[list[Activity], str]:
@@ -91,7 +92,8 @@ def test_whole_networks_equal_the_scalar_form(name: str, kind: str) -> None:
     rng = Random(name)
     designs = [
         Design(
-            kind=kind, rows=rng.choice((8, 16, 64)), cols=rng.choice((1, 3, 8)), width=rng.choice((32, 64)),
+            kind=kind,  # type: ignore[arg-type]
+            rows=rng.choice((8, 16, 64)), cols=rng.choice((1, 3, 8)), width=rng.choice((32, 64)),
             lanes_a=rng.choice((1, 2)), weight_depth=rng.choice((1024, 4096)), act_depth=rng.choice((512, 4096)),
             port_bits=rng.choice((64, 256)), port_shared=rng.random() < 0.5, dataflow="best",
         )
@@ -101,7 +103,10 @@ def test_whole_networks_equal_the_scalar_form(name: str, kind: str) -> None:
     assert check(network.layers, designs) > 0
 
 
-@pytest.mark.parametrize("reason", ["max_act_bits", "max_weight_bits", "acc_bits", "weight_depth", "threshold_depth", "act_depth", "out_depth"])
+REASONS = ("max_act_bits", "max_weight_bits", "acc_bits", "weight_depth", "threshold_depth", "act_depth", "out_depth")
+
+
+@pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_not_to_fit_is_named_alike(reason: str) -> None:
     layer = Conv(name="c", in_shape=(64, 3, 3), out_channels=16, kernel=(3, 3), act_bits=3, weight_bits=3, out_bits=3)
     fits = Design(rows=16, cols=4, width=16, max_act_bits=4, max_weight_bits=4)
@@ -157,11 +162,11 @@ def legal_mappings(layer: Layer, design: Design) -> list[Mapping]:
     return [
         Mapping(dataflow, size, (height, width))
         for dataflow, size, height, width in product(dataflows, sorted(sizes), sorted(sides[0]), sorted(sides[1]))
-        if fits(Walk(seen, design, dataflow, size, (height, width)), groups)
+        if fits(Walk(seen, design, dataflow, size, (height, width)))
     ]
 
 
-def fits(walk: Walk, groups: list[list[int]]) -> bool:
+def fits(walk: Walk) -> bool:
     """Whether a tile fits half of every buffer."""
     s, d, (la, lw) = walk.seen, walk.design, walk.lanes
     block = walk.blocks()[0]
@@ -183,7 +188,8 @@ def test_best_mapping_is_the_least_of_all_legal_ones() -> None:
     searched = 0
     for seed in range(600):
         rng = Random(seed)
-        layer, design = random_layer(rng, size=9, channels=60), replace(random_design(rng), act_depth=512, weight_depth=4096)
+        layer = random_layer(rng, size=9, channels=60)
+        design = replace(random_design(rng), act_depth=512, weight_depth=4096)
         shape, options = geometry(layer, design.width), legal_mappings(layer, design)
         assert shape is not None
         if scalar([layer], design)[1]:
@@ -228,7 +234,8 @@ def test_prices_of_arrays_are_prices_of_scalars(name: str, kind: str, memory: st
 def test_accumulator_widths_agree() -> None:
     grid = product((1, 3, 8, 64, 1000), (2, 3, 64, 1023, 1024, 1025, 2**20), (1, 8), (1, 5))
     designs = [
-        Design(rows=1, width=width, weight_depth=depth, max_act_bits=m, max_weight_bits=k) for width, depth, m, k in grid
+        Design(rows=1, width=width, weight_depth=depth, max_act_bits=m, max_weight_bits=k)
+        for width, depth, m, k in grid
     ]
     assert knobs(designs).acc_bits.tolist() == [design.acc_bits for design in designs]
 

@@ -233,7 +233,8 @@ def test_columns_without_a_block_load_nothing() -> None:
     """A 1x1 output has one block: one column works, so one patch is loaded, whatever C is."""
     pool = Pool(name="avgpool", kind="average", in_shape=(64, 7, 7), kernel=(7, 7), act_bits=2, out_bits=2)
     one, many = (evaluate_layer(pool, Design(cols=cols)) for cols in (1, 16))
-    assert one is not None and many is not None
+    assert one is not None
+    assert many is not None
     assert many.activity.cycles.load_cycles == one.activity.cycles.load_cycles
     assert many.activity.load_busy == one.activity.load_busy
     assert many.activity.store_busy == one.activity.store_busy
@@ -257,7 +258,8 @@ def test_mac_twin_makes_one_pass_whatever_the_bits() -> None:
         layer = replace(DEPTHWISE, weight_bits=bits, pad_code=None)
         best = evaluate_layer(layer, design)
         one = evaluate_layer(replace(layer, weight_bits=1), design)
-        assert best is not None and one is not None
+        assert best is not None
+        assert one is not None
         assert best.activity.actions.accumulations == one.activity.actions.accumulations, bits
 
 

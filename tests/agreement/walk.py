@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 
 from hwmodels.design import Design
 from workloads.layers import Add, Conv, Dense, Layer, Pool
@@ -200,7 +200,7 @@ class Walk:
                 self.compute_vector(result, tile, channel_tiles[channel], space_tiles[space])
             else:
                 self.compute_grid(result, tile, channel_tiles[channel], space_tiles[space])
-            self.store(result, tile, channel_tiles[channel], space_tiles[space], whole)
+            self.store(tile, channel_tiles[channel], space_tiles[space], whole)
             result.tiles.append(tile)
         result.counts["output_writes"] = len(result.written)
         return result
@@ -319,9 +319,10 @@ class Walk:
                 result.written.add(word)
                 result.write_bits += width
 
-    def store(self, result: Walked, tile: Tile, groups: list[list[int]], blocks: list[Block], whole: bool) -> None:
+    def store(self, tile: Tile, groups: list[list[int]], blocks: list[Block], whole: bool) -> None:
         s, channels = self.seen, sum(len(group) for group in groups)
-        pixel = channels * RAW if s.out_bits is None else up(channels, self.design.width) * s.out_bits * self.design.width
+        words = up(channels, self.design.width)
+        pixel = channels * RAW if s.out_bits is None else words * s.out_bits * self.design.width
         for block in blocks:
             real = [position for position in block if self.inside(position)]
             for row in sorted({y for y, _ in real}):
@@ -350,7 +351,7 @@ class Timeline:
 def timeline(tiles: list[Tile], design: Design) -> Timeline:
     """Section 5 with every tile's own numbers: change i waits for the load of tile i + 1 and the store of tile i."""
     stall = 0
-    for now, following in zip(tiles, tiles[1:], strict=False):
+    for now, following in pairwise(tiles):
         stall += max(now.steady, _port_busy(design, following, now.store)) - now.steady
     return _around(tiles, design, stall)
 
@@ -372,5 +373,6 @@ def _around(tiles: list[Tile], design: Design, stall: int) -> Timeline:
 def _port_busy(design: Design, following: Tile | None, store: int) -> int:
     if following is None:
         return store
-    load = design.port_latency + following.weight_load * following.loads_weights + following.act_load * following.loads_acts
+    beats = following.weight_load * following.loads_weights + following.act_load * following.loads_acts
+    load = design.port_latency + beats
     return load + store if design.port_shared else max(load, store)

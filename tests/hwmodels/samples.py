@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from hwmodels.analytical import Mapping
@@ -11,7 +12,14 @@ from workloads.layers import Add, Conv, Dense, Layer, Pool
 
 def random_layer(rng: Random, *, size: int = 6, channels: int = 20, bits: int = 4) -> Layer:
     """A convolution (one in two), a dense layer, a pool or an add."""
-    makers = [random_conv, random_conv, random_conv, _dense, _pool, _add]
+    makers: list[Callable[[Random, int, int, int], Layer]] = [
+        random_conv,
+        random_conv,
+        random_conv,
+        _dense,
+        _pool,
+        _add,
+    ]
     return rng.choice(makers)(rng, size, channels, bits)
 
 
@@ -46,7 +54,7 @@ def _conv(rng: Random, size: int, channels: int, bits: int) -> Conv:
     )
 
 
-def _dense(rng: Random, size: int, channels: int, bits: int) -> Dense:
+def _dense(rng: Random, _size: int, channels: int, bits: int) -> Dense:
     positions = rng.choice((1, 1, 5))
     side = 1 if positions > 1 else rng.randint(1, 3)
     return Dense(

@@ -54,7 +54,7 @@ def test_groups_that_fill_words_split_rows_by_group() -> None:
 
 
 def test_groups_that_do_not_fill_words_span_them_with_twice_the_planes() -> None:
-    # 4 groups of 6 inputs and 2 outputs; 4 rows hold 2 groups: inputs 0..11 are words 0..1 of 8, inputs 12..23 words 1..2.
+    # 4 groups of 6 inputs and 2 outputs; 4 rows hold 2 groups: inputs 0..11 are words 0..1 of 8, 12..23 words 1..2.
     layer = replace(CONV, in_shape=(24, 9, 7), out_channels=8, groups=4)
     assert reduction(seen(layer, 8), 4, 8) == Reduction(6 * 2, 6, 2)
     # 2 rows hold one group: inputs 6..11 straddle words 0 and 1, so 2 again; with words of 32 all lie in one.
