@@ -13,7 +13,7 @@ from math import ceil, prod
 
 from hwmodels.activity import Activity, Cycles
 from hwmodels.design import Design
-from hwmodels.geometry import Geometry, block_sides, geometry, patch, reduction
+from hwmodels.geometry import Geometry, Reduction, block_sides, geometry, patch, reduction
 from workloads.actions import Actions
 from workloads.layers import Layer, ceil_div
 
@@ -86,8 +86,9 @@ def orders(shape: Geometry, dataflow: str) -> tuple[str, ...]:
 
 def tile_groups(shape: Geometry, design: Design) -> tuple[int, ...]:
     """Legal numbers of channel groups in a tile: max(R, W) / R times a power of two, and all."""
-    total = reduction(shape, design.rows, design.width).channel_groups
-    unit = max(design.rows, design.width) // design.rows
+    walk = walk_of(shape, design)
+    total = walk.channel_groups
+    unit = total if walk.one_tile else max(design.rows, design.width) // design.rows
     sizes = []
     while unit < total:
         sizes.append(unit)
@@ -97,7 +98,7 @@ def tile_groups(shape: Geometry, design: Design) -> tuple[int, ...]:
 
 def overfull(shape: Geometry, design: Design, groups: int, block: tuple[int, int]) -> str | None:
     """The first buffer whose half a tile does not fit, with what it needs and has; None if all fit."""
-    walk = reduction(shape, design.rows, design.width)
+    walk = walk_of(shape, design)
     rows, cols = patch(shape, 0, block[0]), patch(shape, 1, block[1])
     needs = {
         "weight": groups * walk.words * ceil_div(walk.weight_planes, design.weight_lanes),
@@ -148,12 +149,18 @@ def evaluate_mapping(shape: Geometry, design: Design, mapping: Mapping) -> Evalu
     return Evaluated(mapping, activity)
 
 
+def walk_of(shape: Geometry, design: Design) -> Reduction:
+    """How a dot product of the layer is walked on this design."""
+    return reduction(shape, kind=design.kind, rows=design.rows, width=design.width)
+
+
 @dataclass(frozen=True, slots=True)
 class _Tiles:
     """Tile counts of both loops and the cycles of the unit that computes."""
 
     channel_tiles: int
     space_tiles: int
+    blocks: int
     compute: int
     """Cycles in which the unit works, over the layer."""
     steady: int
@@ -179,53 +186,56 @@ class _Port:
 
 
 def _tiles(shape: Geometry, design: Design, mapping: Mapping) -> _Tiles:
-    walk = reduction(shape, design.rows, design.width)
+    walk = walk_of(shape, design)
     rows, cols = patch(shape, 0, mapping.block[0]), patch(shape, 1, mapping.block[1])
     blocks = rows.blocks * cols.blocks
     space, positions = ceil_div(blocks, design.cols), prod(mapping.block)
     channel_tiles = ceil_div(walk.channel_groups, mapping.groups)
     if shape.vector:
         passes = shape.taps * ceil_div(shape.act_bits, design.act_lanes)
-        post = ceil_div(design.width, design.rows) if shape.thresholds else 1
+        post = ceil_div(design.width, design.rows) * _raw_factor(shape, design) if shape.sums else 1
         words = blocks * positions * walk.words
-        return _Tiles(channel_tiles, space, words * passes, words * max(passes, post), words * post, post)
+        return _Tiles(channel_tiles, space, blocks, words * passes, words * max(passes, post), words * post, post)
     step = step_cycles(shape, design)
     drain = design.cols * _raw_factor(shape, design)
     steps = walk.channel_groups * space * positions
-    return _Tiles(channel_tiles, space, steps * step, steps * max(step, drain), steps * drain, drain)
+    return _Tiles(channel_tiles, space, blocks, steps * step, steps * max(step, drain), steps * drain, drain)
 
 
 def step_cycles(shape: Geometry, design: Design) -> int:
     """F = F1 * ceil(M / la) * ceil(K' / lw), the cycles of one dot product."""
-    walk = reduction(shape, design.rows, design.width)
+    walk = walk_of(shape, design)
     return walk.words * ceil_div(shape.act_bits, design.act_lanes) * ceil_div(walk.weight_planes, design.weight_lanes)
 
 
 def _port(shape: Geometry, design: Design, mapping: Mapping, tiles: _Tiles) -> _Port:
-    total = reduction(shape, design.rows, design.width).channel_groups
-    last = total - (tiles.channel_tiles - 1) * mapping.groups
+    total = walk_of(shape, design).channel_groups
+    full, last = tiles.channel_tiles - 1, total - (tiles.channel_tiles - 1) * mapping.groups
     weights = _weight_load(shape, design, mapping.groups)
-    all_weights = (tiles.channel_tiles - 1) * weights + _weight_load(shape, design, last)
-    acts = _act_load(shape, design, mapping, tiles.channel_tiles)
-    store = _store(shape, design, mapping, mapping.groups)
-    all_stores = tiles.space_tiles * ((tiles.channel_tiles - 1) * store + _store(shape, design, mapping, last))
-    mean_weights = all_weights / tiles.channel_tiles
+    all_weights = full * weights + _weight_load(shape, design, last)
+    act = _act_load(shape, design, mapping.groups, mapping.block, tiles.channel_tiles)
+    last_act = _act_load(shape, design, last, mapping.block, tiles.channel_tiles)
+    # One pass over the space; a vector layer reads other channels in every channel tile, so all of them are one pass.
+    all_acts = tiles.blocks * (full * act + last_act if shape.vector else act)
+    store = _store(shape, design, mapping.block, mapping.groups)
+    all_stores = tiles.blocks * (full * store + _store(shape, design, mapping.block, last))
+    columns, count = min(design.cols, tiles.blocks), tiles.channel_tiles * tiles.space_tiles
+    mean_weights, mean_acts = all_weights / tiles.channel_tiles, all_acts / (count if shape.vector else tiles.space_tiles)
     if mapping.dataflow == WEIGHT:
-        outer, inner, outer_load, inner_load = tiles.channel_tiles, tiles.space_tiles, mean_weights, float(acts)
+        outer, inner, outer_load, inner_load = tiles.channel_tiles, tiles.space_tiles, mean_weights, mean_acts
     else:
-        outer, inner, outer_load, inner_load = tiles.space_tiles, tiles.channel_tiles, float(acts), mean_weights
+        outer, inner, outer_load, inner_load = tiles.space_tiles, tiles.channel_tiles, mean_acts, mean_weights
     if inner > 1 or shape.vector:
         outer_load = outer_load + inner_load
-    loads = outer_load * outer + inner_load * (outer * (inner - 1)) + (0.0 if inner > 1 or shape.vector else inner_load)
     return _Port(
-        first_load=design.port_latency + weights + acts,
+        first_load=design.port_latency + weights + columns * act,
         outer_changes=outer - 1,
         outer_load=design.port_latency + outer_load,
         inner_changes=outer * (inner - 1),
         inner_load=design.port_latency + inner_load,
-        mean_store=all_stores / (tiles.channel_tiles * tiles.space_tiles),
-        last_store=store + design.port_latency,
-        load_busy=ceil(loads),
+        mean_store=all_stores / count,
+        last_store=columns * store + design.port_latency,
+        load_busy=all_weights * _weight_reloads(mapping, tiles) + all_acts * _act_reloads(shape, mapping, tiles),
         store_busy=all_stores,
     )
 
@@ -252,26 +262,26 @@ def _wait(design: Design, unit: float, load: float, store: float) -> float:
 
 def _weight_load(shape: Geometry, design: Design, groups: int) -> int:
     """Beats and bursts of the weights and thresholds of one tile: one contiguous run."""
-    walk = reduction(shape, design.rows, design.width)
+    walk = walk_of(shape, design)
     bits = groups * design.rows * (walk.words * walk.weight_planes * design.width + shape.levels * THRESHOLD_BITS)
     return _run(design, bits)
 
 
-def _act_load(shape: Geometry, design: Design, mapping: Mapping, channel_tiles: int) -> int:
-    """Beats and bursts of one activation tile: runs of a patch row, or of a pixel where a tile takes some channels only."""
-    rows, cols = patch(shape, 0, mapping.block[0]), patch(shape, 1, mapping.block[1])
-    words = _input_words(shape, design, mapping.groups) * shape.act_bits
+def _act_load(shape: Geometry, design: Design, groups: int, block: tuple[int, int], channel_tiles: int) -> int:
+    """Beats and bursts of one column's patch: runs of a patch row, or of a pixel where a tile takes some channels only."""
+    rows, cols = patch(shape, 0, block[0]), patch(shape, 1, block[1])
+    words = _input_words(shape, design, groups) * shape.act_bits
     runs_per_row = cols.pixels if shape.vector and channel_tiles > 1 else cols.runs
     run = _run(design, cols.pixels // runs_per_row * words * design.width)
-    return design.cols * shape.operands * rows.pixels * runs_per_row * run
+    return shape.operands * rows.pixels * runs_per_row * run
 
 
-def _store(shape: Geometry, design: Design, mapping: Mapping, groups: int) -> int:
-    """Beats and bursts of one output tile: runs of a block row, or of a pixel where a tile holds some channels only."""
-    total = reduction(shape, design.rows, design.width).channel_groups
-    height, width = mapping.block
+def _store(shape: Geometry, design: Design, block: tuple[int, int], groups: int) -> int:
+    """Beats and bursts of one column's output: runs of a block row, or of a pixel where a tile has some channels only."""
+    total = walk_of(shape, design).channel_groups
+    height, width = block
     per_row, length = (1, width) if groups == total else (width, 1)
-    return design.cols * height * per_row * _run(design, length * _output_bits(shape, design, groups, total))
+    return height * per_row * _run(design, length * _output_bits(shape, design, groups, total))
 
 
 def _run(design: Design, bits: int) -> int:
@@ -317,7 +327,7 @@ def _act_words(shape: Geometry, design: Design, mapping: Mapping) -> int:
 
 
 def _read_bits(shape: Geometry, design: Design, mapping: Mapping, tiles: _Tiles) -> int:
-    walk = reduction(shape, design.rows, design.width)
+    walk = walk_of(shape, design)
     per_channel = walk.words * walk.weight_planes * design.width + shape.levels * THRESHOLD_BITS
     weights = shape.out_channels * per_channel * _weight_reloads(mapping, tiles)
     acts = _act_words(shape, design, mapping) * design.width * _act_reloads(shape, mapping, tiles)
@@ -325,17 +335,17 @@ def _read_bits(shape: Geometry, design: Design, mapping: Mapping, tiles: _Tiles)
 
 
 def _write_bits(shape: Geometry, design: Design) -> int:
-    total = reduction(shape, design.rows, design.width).channel_groups
+    total = walk_of(shape, design).channel_groups
     return shape.positions * _output_bits(shape, design, total, total)
 
 
 def _actions(shape: Geometry, design: Design, mapping: Mapping, tiles: _Tiles) -> Actions:
     """Counts of useful work; operand reads are per bank entry (all its planes), broadcast along rows and columns."""
-    walk = reduction(shape, design.rows, design.width)
+    walk = walk_of(shape, design)
     outputs = shape.positions * shape.out_channels
     act_words = _act_words(shape, design, mapping) * _act_reloads(shape, mapping, tiles)
     compares = outputs * (shape.out_bits or 0) if shape.thresholds else 0
-    writes = shape.positions * _output_words(shape, design)
+    codes, raw = _output_words(shape, design)
     if shape.vector:
         entries = shape.positions * shape.taps * walk.words * ceil_div(shape.act_bits, design.act_lanes)
         return Actions(
@@ -343,7 +353,8 @@ def _actions(shape: Geometry, design: Design, mapping: Mapping, tiles: _Tiles) -
             threshold_compares=compares,
             activation_reads=entries * design.act_lanes,
             activation_writes=act_words,
-            output_writes=writes,
+            output_writes=codes,
+            raw_writes=raw,
         )
     step = step_cycles(shape, design)
     block_steps = tiles.space_tiles * prod(mapping.block)
@@ -356,15 +367,16 @@ def _actions(shape: Geometry, design: Design, mapping: Mapping, tiles: _Tiles) -
         weight_reads=shape.out_channels * block_steps * step * design.weight_lanes,
         activation_writes=act_words,
         weight_writes=shape.out_channels * walk.words * walk.weight_planes * _weight_reloads(mapping, tiles),
-        output_writes=writes,
+        output_writes=codes,
+        raw_writes=raw,
     )
 
 
-def _output_words(shape: Geometry, design: Design) -> int:
-    """Words per output pixel: code planes, or one per raw accumulator."""
+def _output_words(shape: Geometry, design: Design) -> tuple[int, int]:
+    """Plane words of codes, and raw accumulators, that a layer emits: one of them is 0."""
     if shape.out_bits is None:
-        return shape.out_channels
-    return ceil_div(shape.out_channels, design.width) * shape.out_bits
+        return 0, shape.positions * shape.out_channels
+    return shape.positions * ceil_div(shape.out_channels, design.width) * shape.out_bits, 0
 
 
 def _bits(activity: Activity) -> int:

@@ -122,7 +122,15 @@ def evaluate(layers: Sequence[Layer], knobs: Knobs) -> Evaluated:
         activity = solved[key]
         if activity is not None:
             activities.append(activity)
-    return Evaluated(tuple(activities), reason)
+    feasible = reason == ""
+    return Evaluated(tuple(_only(activity, feasible) for activity in activities), reason)
+
+
+def _only(activity: Activity, feasible: Bools) -> Activity:
+    """The same counts, zero where a design cannot run all layers."""
+    parts = (activity.cycles, activity.actions, activity)
+    counts = {name: getattr(next(part for part in parts if hasattr(part, name)), name) for name in COUNTS}
+    return _record({name: np.where(feasible, values, 0) for name, values in counts.items()})
 
 
 def total(activities: Sequence[Activity]) -> Activity:
@@ -190,8 +198,9 @@ class _Walk:
     @classmethod
     def of(cls, shape: Geometry, knobs: Knobs, width: int) -> _Walk:
         rows, where = np.unique(knobs.rows, return_inverse=True)
-        walks = [reduction(shape, int(row), width) for row in rows]
+        walks = [reduction(shape, kind=knobs.kind, rows=int(row), width=width) for row in rows]
         channel_groups = np.array([walk.channel_groups for walk in walks], np.int64)[where]
+        one_tile = np.array([walk.one_tile for walk in walks], np.bool_)[where]
         weight_planes = np.array([walk.weight_planes for walk in walks], np.int64)[where]
         return cls(
             shape=shape,
@@ -203,7 +212,7 @@ class _Walk:
             act_passes=_ceil_div(shape.act_bits, knobs.act_lanes),
             weight_passes=_ceil_div(weight_planes, knobs.weight_lanes),
             raw_factor=np.ones_like(where) if shape.out_bits is not None else _ceil_div(RAW_BITS, knobs.max_act_bits),
-            groups=_tile_groups(knobs.rows, width, channel_groups),
+            groups=_tile_groups(_unit(knobs.rows, width, channel_groups, one_tile), channel_groups),
             blocks=tuple((h, w) for h in block_sides(shape.out_size[0]) for w in block_sides(shape.out_size[1])),
         )
 
@@ -227,16 +236,16 @@ class _Walk:
         return {
             "weight_depth": groups * (self.words * self.weight_passes)[:, None, None],
             "threshold_depth": groups * shape.levels,
-            "act_depth": pixels * shape.operands * self.input_words()[:, :, None] * self.act_passes[:, None, None],
+            "act_depth": pixels * shape.operands * self.input_words(self.groups)[:, :, None] * self.act_passes[:, None, None],
             "out_depth": groups * (self.knobs.cols * self.raw_factor)[:, None, None] * area,
         }
 
-    def input_words(self) -> Ints:
-        """(designs, tiles) channel words of a pixel in an activation tile."""
+    def input_words(self, groups: Ints) -> Ints:
+        """(designs, tiles) channel words of a pixel in an activation tile of that many channel groups."""
         words = _ceil_div(self.shape.channels * self.shape.groups, self.width)
         if not self.shape.vector:
-            return np.full_like(self.groups, words)
-        return np.asarray(np.minimum(words, _ceil_div(self.groups * self.knobs.rows[:, None], self.width)))
+            return np.full_like(groups, words)
+        return np.asarray(np.minimum(words, _ceil_div(groups * self.knobs.rows[:, None], self.width)))
 
     def per_block(self, value: Any) -> Ints:
         """(1, 1, blocks) array of a number that each block has: value(row patch, column patch, block)."""
@@ -244,9 +253,13 @@ class _Walk:
         return np.array(numbers, np.int64)[None, None, :]
 
 
-def _tile_groups(rows: Ints, width: int, channel_groups: Ints) -> Ints:
-    """(designs, tiles): max(R, W) / R times powers of two below the total, then the total."""
-    unit = np.maximum(rows, width) // rows
+def _unit(rows: Ints, width: int, channel_groups: Ints, one_tile: Bools) -> Ints:
+    """Channel groups of the smallest tile: whole output words, or the whole layer."""
+    return np.where(one_tile, channel_groups, np.maximum(rows, width) // rows)
+
+
+def _tile_groups(unit: Ints, channel_groups: Ints) -> Ints:
+    """(designs, tiles): the smallest tile times powers of two below the total, then the total."""
     doublings = 1 + max(0, int(np.ceil(np.log2(np.maximum(channel_groups / unit, 1))).max()))
     tiles = unit[:, None] << np.arange(doublings, dtype=np.int64)[None, :]
     return np.asarray(np.minimum(tiles, channel_groups[:, None]))
@@ -298,7 +311,7 @@ class _Costs:
         blocks = walk.per_block(lambda rows, cols, block: rows.blocks * cols.blocks)
         space_tiles = _ceil_div(blocks, walk.knobs.cols[:, None, None])
         unit = _vector_unit(walk, blocks) if walk.shape.vector else _grid_unit(walk, space_tiles)
-        port = _port(walk, order, channel_tiles, space_tiles)
+        port = _port(walk, order, channel_tiles, space_tiles, blocks)
         stall = _stall(walk, port, unit["steady"] / (channel_tiles * space_tiles))
         return cls(
             walk=walk, order=order, channel_tiles=channel_tiles, space_tiles=space_tiles, stall=stall, **unit,
@@ -310,30 +323,22 @@ class _Costs:
         fill = LAYER_OVERHEAD + PIPELINE_CYCLES
         return self.first_load + fill + self.steady + self.tail + self.stall + self.last_store
 
-    def weight_reloads(self) -> Ints:
-        """How often each weight crosses the port."""
-        if self.order == WEIGHT:
-            return np.ones_like(self.channel_tiles)
-        return np.where(self.channel_tiles == 1, 1, self.space_tiles)
-
-    def act_reloads(self) -> Ints:
-        """How often each activation patch crosses the port."""
-        if self.walk.shape.vector or self.order != WEIGHT:
-            return np.ones_like(self.space_tiles)
-        return np.where(self.space_tiles == 1, 1, self.channel_tiles)
+    def reloads(self) -> tuple[Ints, Ints]:
+        """How often each weight and each activation patch crosses the port."""
+        return _reloads(self.walk.shape.vector, self.order, self.channel_tiles, self.space_tiles)
 
     def act_words(self) -> Ints:
         """Plane words of activations that cross the port."""
         shape = self.walk.shape
         inside = self.walk.per_block(lambda rows, cols, block: rows.inside * cols.inside)
         per_pixel = shape.operands * _ceil_div(shape.channels * shape.groups, self.walk.width) * shape.act_bits
-        return inside * per_pixel * self.act_reloads()
+        return inside * per_pixel * self.reloads()[1]
 
     def read_bits(self) -> Ints:
         """Bits read through the port."""
         walk, shape = self.walk, self.walk.shape
         per_channel = walk.words * walk.weight_planes * walk.width + shape.levels * THRESHOLD_BITS
-        weights = (shape.out_channels * per_channel)[:, None, None] * self.weight_reloads()
+        weights = (shape.out_channels * per_channel)[:, None, None] * self.reloads()[0]
         return weights + self.act_words() * walk.width
 
 
@@ -347,7 +352,7 @@ def _grid_unit(walk: _Walk, space_tiles: Ints) -> dict[str, Ints]:
 
 def _vector_unit(walk: _Walk, blocks: Ints) -> dict[str, Ints]:
     passes = (walk.shape.taps * walk.act_passes)[:, None, None]
-    post = _ceil_div(walk.width, walk.knobs.rows) if walk.shape.thresholds else np.ones_like(walk.knobs.rows)
+    post = _ceil_div(walk.width, walk.knobs.rows) * walk.raw_factor if walk.shape.sums else np.ones_like(walk.knobs.rows)
     post = post[:, None, None]
     area = walk.per_block(lambda rows, cols, block: block[0] * block[1])
     words = blocks * area * walk.words[:, None, None]
@@ -367,32 +372,42 @@ class _Port:
     store_busy: Ints
 
 
-def _port(walk: _Walk, order: str, channel_tiles: Ints, space_tiles: Ints) -> _Port:
-    latency = walk.knobs.port_latency[:, None, None]
-    last = walk.channel_groups[:, None] - (channel_tiles[:, :, 0] - 1) * walk.groups
+def _port(walk: _Walk, order: str, channel_tiles: Ints, space_tiles: Ints, blocks: Ints) -> _Port:
+    vector, latency = walk.shape.vector, walk.knobs.port_latency[:, None, None]
+    full = channel_tiles - 1
+    last = walk.channel_groups[:, None] - full[:, :, 0] * walk.groups
     weights = _weight_load(walk, walk.groups)[:, :, None]
-    mean_weights = ((channel_tiles - 1) * weights + _weight_load(walk, last)[:, :, None]) / channel_tiles
-    acts = _act_load(walk, channel_tiles)
+    all_weights = full * weights + _weight_load(walk, last)[:, :, None]
+    act = _act_load(walk, walk.groups, channel_tiles)
+    all_acts = blocks * (full * act + _act_load(walk, last, channel_tiles) if vector else act)
     store = _store(walk, walk.groups)
-    all_stores = space_tiles * ((channel_tiles - 1) * store + _store(walk, last))
+    all_stores = blocks * (full * store + _store(walk, last))
+    columns, count = np.minimum(walk.knobs.cols[:, None, None], blocks), channel_tiles * space_tiles
+    mean_weights, mean_acts = all_weights / channel_tiles, all_acts / (count if vector else space_tiles)
     if order == WEIGHT:
-        outer, inner, outer_load, inner_load = channel_tiles, space_tiles, mean_weights, acts.astype(np.float64)
+        outer, inner, outer_load, inner_load = channel_tiles, space_tiles, mean_weights, mean_acts
     else:
-        outer, inner, outer_load, inner_load = space_tiles, channel_tiles, acts.astype(np.float64), mean_weights
-    both = (inner > 1) | walk.shape.vector
-    outer_load = np.where(both, outer_load + inner_load, outer_load)
-    loads = outer_load * outer + inner_load * (outer * (inner - 1)) + np.where(both, 0.0, inner_load)
+        outer, inner, outer_load, inner_load = space_tiles, channel_tiles, mean_acts, mean_weights
+    weight_reloads, act_reloads = _reloads(vector, order, channel_tiles, space_tiles)
     return _Port(
-        first_load=latency + weights + acts,
+        first_load=latency + weights + columns * act,
         outer_changes=outer - 1,
-        outer_load=latency + outer_load,
+        outer_load=latency + np.where((inner > 1) | vector, outer_load + inner_load, outer_load),
         inner_changes=outer * (inner - 1),
         inner_load=latency + inner_load,
-        mean_store=all_stores / (channel_tiles * space_tiles),
-        last_store=store + latency,
-        load_busy=np.ceil(loads).astype(np.int64),
+        mean_store=all_stores / count,
+        last_store=columns * store + latency,
+        load_busy=all_weights * weight_reloads + all_acts * act_reloads,
         store_busy=all_stores,
     )
+
+
+def _reloads(vector: bool, order: str, channel_tiles: Ints, space_tiles: Ints) -> tuple[Ints, Ints]:
+    """How often each weight and each activation patch crosses the port."""
+    if order == WEIGHT:
+        acts = np.ones_like(channel_tiles) if vector else np.where(space_tiles == 1, 1, channel_tiles)
+        return np.ones_like(channel_tiles), acts
+    return np.where(channel_tiles == 1, 1, space_tiles), np.ones_like(space_tiles)
 
 
 def _stall(walk: _Walk, port: _Port, unit: Floats) -> Ints:
@@ -412,19 +427,22 @@ def _weight_load(walk: _Walk, groups: Ints) -> Ints:
     return _run(walk.knobs, groups * (walk.knobs.rows * per_row)[:, None])
 
 
-def _act_load(walk: _Walk, channel_tiles: Ints) -> Ints:
+def _act_load(walk: _Walk, groups: Ints, channel_tiles: Ints) -> Ints:
+    """One column's patch."""
     shape, per_block = walk.shape, walk.per_block
-    words = walk.input_words()[:, :, None] * (shape.act_bits * walk.width)
+    words = walk.input_words(groups)[:, :, None] * (shape.act_bits * walk.width)
     pixels = per_block(lambda rows, cols, block: cols.pixels)
     runs = per_block(lambda rows, cols, block: cols.runs)
     runs = np.where(channel_tiles > 1, pixels, runs) if shape.vector else runs
     height = per_block(lambda rows, cols, block: rows.pixels)
-    return walk.knobs.cols[:, None, None] * shape.operands * height * runs * _run(walk.knobs, pixels // runs * words)
+    return np.asarray(shape.operands * height * runs * _run(walk.knobs, pixels // runs * words))
 
 
 def _store(walk: _Walk, groups: Ints) -> Ints:
+    """One column's output."""
     shape, total = walk.shape, walk.channel_groups[:, None]
-    channels = np.where(groups == total, shape.out_channels, np.minimum(groups * walk.knobs.rows[:, None], shape.out_channels))
+    some = np.minimum(groups * walk.knobs.rows[:, None], shape.out_channels)
+    channels = np.where(groups == total, shape.out_channels, some)
     if shape.out_bits is None:
         pixel_bits = channels * RAW_BITS
     else:
@@ -434,7 +452,7 @@ def _store(walk: _Walk, groups: Ints) -> Ints:
     whole = (groups == total)[:, :, None]
     runs = np.where(whole, height, height * width)
     length = np.where(whole, width, 1)
-    return walk.knobs.cols[:, None, None] * runs * _run(walk.knobs, length * pixel_bits[:, :, None])
+    return np.asarray(runs * _run(walk.knobs, length * pixel_bits[:, :, None]))
 
 
 def _run(knobs: Knobs, bits: Ints) -> Ints:
@@ -453,7 +471,7 @@ def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
         return np.broadcast_to(values, full)[rows, tile, block]
 
     counts = _action_columns(walk, at(costs.space_tiles * walk.per_block(lambda r, c, b: b[0] * b[1])),
-                             at(costs.weight_reloads()), at(costs.act_words()))  # fmt: skip
+                             at(costs.reloads()[0]), at(costs.act_words()))  # fmt: skip
     counts.update(
         load_cycles=at(costs.first_load),
         fill_cycles=np.full(walk.knobs.size, LAYER_OVERHEAD + PIPELINE_CYCLES),
@@ -482,11 +500,13 @@ def _action_columns(walk: _Walk, block_steps: Ints, weight_reloads: Ints, act_wo
     shape, knobs = walk.shape, walk.knobs
     outputs = shape.positions * shape.out_channels
     zero = np.zeros(knobs.size, np.int64)
-    writes = shape.out_channels if shape.out_bits is None else int(_ceil_div(shape.out_channels, walk.width)) * shape.out_bits
     counts = dict.fromkeys((item.name for item in fields(Actions)), zero)
     counts["threshold_compares"] = zero + (outputs * (shape.out_bits or 0) if shape.thresholds else 0)
     counts["activation_writes"] = act_words
-    counts["output_writes"] = zero + shape.positions * writes
+    if shape.out_bits is None:
+        counts["raw_writes"] = zero + outputs
+    else:
+        counts["output_writes"] = zero + shape.positions * _ceil_div(shape.out_channels, walk.width) * shape.out_bits
     if shape.vector:
         taps = shape.positions * shape.taps * walk.words
         counts["vector_words"] = taps * shape.act_bits

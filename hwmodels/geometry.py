@@ -32,7 +32,7 @@ class Geometry:
     act_bits: int
     weight_bits: int
     out_bits: int | None
-    thresholds: bool
+    sums: bool
     acc_bits: int
     macs: int
 
@@ -45,6 +45,11 @@ class Geometry:
     def taps(self) -> int:
         """Taps of a window, over all operands."""
         return prod(self.kernel) * self.operands
+
+    @property
+    def thresholds(self) -> bool:
+        """Whether sums become codes; a max pool hands codes on, a last layer its raw sums."""
+        return self.sums and self.out_bits is not None
 
     @property
     def levels(self) -> int:
@@ -63,26 +68,35 @@ def geometry(layer: Layer, width: int) -> Geometry | None:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """How one dot product is walked: words per window, weight planes streamed, channel groups in all."""
+    """How one dot product is walked: words per window, weight planes streamed, channel groups in all.
+
+    `one_tile`: the channel groups of a grouped layer end inside an output word, so only all of them make a tile.
+    """
 
     words: int
     weight_planes: int
     channel_groups: int
+    one_tile: bool = False
 
 
 @lru_cache(maxsize=65536)
-def reduction(shape: Geometry, rows: int, width: int) -> Reduction:
-    """F1, K' and the number of groups of `rows` output channels (docs/machine.md, section 2)."""
+def reduction(shape: Geometry, *, kind: str, rows: int, width: int) -> Reduction:
+    """F1, K' and the number of groups of `rows` output channels (docs/machine.md, section 2).
+
+    A multiplier knows zero, so only planes (`kind` "array") pay for the zero weights of a group that shares its words.
+    """
     words = ceil_div(shape.channels, width)
     if shape.vector:
         return Reduction(words, 0, ceil_div(shape.out_channels, rows))
     if shape.groups == 1:
         return Reduction(prod(shape.kernel) * words, shape.weight_bits, ceil_div(shape.out_channels, rows))
     if shape.channels % width == 0:
-        groups = shape.groups * ceil_div(shape.out_channels // shape.groups, rows)
-        return Reduction(prod(shape.kernel) * words, shape.weight_bits, groups)
-    span = _spanned_words(shape, rows, width)
-    return Reduction(prod(shape.kernel) * span, 2 * shape.weight_bits, ceil_div(shape.out_channels, rows))
+        outputs = shape.out_channels // shape.groups
+        channel_groups = shape.groups * ceil_div(outputs, rows)
+        return Reduction(prod(shape.kernel) * words, shape.weight_bits, channel_groups, one_tile=outputs % rows != 0)
+    planes = shape.weight_bits * (2 if kind == "array" else 1)
+    spanned = prod(shape.kernel) * _spanned_words(shape, rows, width)
+    return Reduction(spanned, planes, ceil_div(shape.out_channels, rows))
 
 
 def block_sides(size: int) -> tuple[int, ...]:
@@ -146,7 +160,7 @@ def _packed(layer: Conv | Dense) -> Geometry:
         vector=False, operands=1, channels=layer.reduction, groups=1, out_channels=layer.out_channels,
         out_size=size, in_size=size, kernel=(1, 1), stride=(1, 1), dilation=(1, 1), before=(0, 0),
         act_bits=layer.act_bits, weight_bits=layer.weight_bits, out_bits=layer.out_bits,
-        thresholds=layer.out_bits is not None, acc_bits=layer.acc_bits, macs=layer.macs,
+        sums=True, acc_bits=layer.acc_bits, macs=layer.macs,
     )  # fmt: skip
 
 
@@ -163,7 +177,7 @@ def _contraction(layer: Conv | Dense) -> Geometry:
         vector=False, operands=1, channels=channels // groups, groups=groups, out_channels=layer.out_channels,
         out_size=layer.out_shape[1:], in_size=in_size, kernel=kernel, stride=stride, dilation=dilation, before=before,
         act_bits=layer.act_bits, weight_bits=layer.weight_bits, out_bits=layer.out_bits,
-        thresholds=layer.out_bits is not None, acc_bits=layer.acc_bits, macs=layer.macs,
+        sums=True, acc_bits=layer.acc_bits, macs=layer.macs,
     )  # fmt: skip
 
 
@@ -177,5 +191,5 @@ def _vector(layer: Pool | Add) -> Geometry:
         vector=True, operands=1 if pool else 2, channels=layer.in_shape[0], groups=1, out_channels=layer.out_shape[0],
         out_size=layer.out_shape[1:], in_size=layer.in_shape[1:], kernel=kernel, stride=stride, dilation=(1, 1),
         before=before, act_bits=layer.act_bits, weight_bits=0, out_bits=layer.out_bits,
-        thresholds=sums and layer.out_bits is not None, acc_bits=layer.acc_bits, macs=0,
+        sums=sums, acc_bits=layer.acc_bits, macs=0,
     )  # fmt: skip

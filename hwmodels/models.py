@@ -84,7 +84,7 @@ def check_memory(network: Network, design: Design) -> None:
     """Raise Misfit unless an on-chip memory holds the network."""
     if design.memory != "sram":
         return
-    needed = -(-footprint_bits(network, design.rows, design.width) // 8192)
+    needed = -(-footprint_bits(network, kind=design.kind, rows=design.rows, width=design.width) // 8192)
     if needed > design.memory_kib:
         raise Misfit("memory_kib", f"network {network.name!r}: memory_kib must be at least {needed}, not {design.memory_kib}")
 

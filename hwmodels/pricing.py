@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hwmodels.activity import Activity
+from hwmodels.analytical import RAW_BITS
 from hwmodels.batch import Knobs
 from hwmodels.design import Design
 from hwmodels.technology import Technology
@@ -250,7 +251,7 @@ def _accesses(activity: Activity, k: Design | Knobs) -> list[tuple[str, Bank, Nu
     """Entry reads and writes of each buffer; an entry holds all lanes of a word."""
     a = activity.actions
     weight, act, threshold, output = banks(k)
-    stored = a.output_writes * k.width / output.bits
+    stored = (a.output_writes * k.width + a.raw_writes * RAW_BITS) / output.bits
     return [
         ("weight buffer", weight, a.weight_reads / k.weight_lanes, a.weight_writes / k.weight_lanes),
         ("activation buffer", act, a.activation_reads / k.act_lanes, a.activation_writes / k.act_lanes),

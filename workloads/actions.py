@@ -11,7 +11,9 @@ class Actions:
     """Counts of actions; a word is `width` bits of one plane, `width` being the bits a PE reduces at once.
 
     The executor counts what its kernels really touch, as the machine with one PE and one lane per operand would;
-    a machine with more rows and columns shares operand reads, so only its `*_reads` and `*_writes` are smaller.
+    a machine with more rows and columns shares operand reads, so only its `*_reads` and `*_writes` are smaller. The
+    one exception is a grouped layer whose groups do not fill whole words: the machine streams the zero weights between
+    them (docs/machine.md, section 2), the executor skips them.
     """
 
     xnor_words: int = 0
@@ -33,7 +35,9 @@ class Actions:
     weight_writes: int = 0
     """Plane words written into the weight buffer."""
     output_writes: int = 0
-    """Plane words of codes (or 32-bit raw accumulators) written into the output buffer."""
+    """Plane words of codes written into the output buffer."""
+    raw_writes: int = 0
+    """Raw 32-bit accumulators written into the output buffer, where a layer emits no codes."""
 
     def __add__(self, other: Actions) -> Actions:
         return Actions(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Actions)})

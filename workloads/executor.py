@@ -186,7 +186,7 @@ def _finish(layer: Layer, sums: Integers, parameters: Parameters, actions: Actio
     """Check the declared accumulator, then emit codes if the layer does."""
     _check_fits(layer, sums, parameters.acc_bits)
     if layer.out_bits is None or parameters.thresholds is None:
-        return _Emitted(sums, None, actions + Actions(output_writes=sums.size // sums.shape[-1]))
+        return _Emitted(sums, None, actions + Actions(raw_writes=sums.size // sums.shape[-1]))
     compares = layer.out_bits * prod(layer.out_shape)
     emitted = kernels.emit(sums.reshape(len(sums), -1), *_levels(parameters.thresholds, sums.dtype))
     written = Actions(threshold_compares=compares, output_writes=_code_words(layer, width))

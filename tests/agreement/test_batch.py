@@ -156,6 +156,8 @@ def legal_mappings(layer: Layer, design: Design) -> list[Mapping]:
     groups = whole.channel_groups()
     unit = max(design.rows, design.width) // design.rows
     sizes = {size for i in range(12) if (size := unit * 2**i) < len(groups)} | {len(groups)}
+    if any(sum(map(len, groups[i : i + unit])) != unit * design.rows for i in range(0, len(groups) - unit, unit)):
+        sizes = {len(groups)}  # channel groups that end inside an output word cannot be cut into tiles
     sides = [{side for i in range(12) if (side := 2**i) < size} | {size} for size in seen.out_size]
     dataflows = ("weight", "activation") if design.dataflow == "best" else (design.dataflow,)
     dataflows = ("weight",) if seen.vector else dataflows

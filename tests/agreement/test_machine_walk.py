@@ -30,6 +30,7 @@ GROUPED = replace(CONV, in_shape=(32, 4, 4), groups=4, out_channels=12)
 DEPTHWISE = replace(CONV, in_shape=(10, 4, 4), groups=10, kernel=(3, 3), padding=(1, 1, 1, 1))
 AVERAGE = Pool(name="pool", kind="average", in_shape=(20, 5, 5), kernel=(2, 2), stride=(2, 2), act_bits=3, out_bits=2)
 RAW_AVERAGE = replace(AVERAGE, out_bits=None)
+DENSE = Dense(name="fc", in_shape=(9, 1, 1), out_channels=7, act_bits=2, weight_bits=3, out_bits=2)
 
 CORNERS: dict[str, tuple[Layer, Design]] = {
     "channels and width do not divide": (CONV, SMALL),
@@ -58,17 +59,17 @@ CORNERS: dict[str, tuple[Layer, Design]] = {
         replace(CONV, in_shape=(3, 6, 6), padding=(1, 1, 1, 1), from_host=True), SMALL,
     ),
     "dense": (Dense(name="fc", in_shape=(37, 1, 1), out_channels=11, act_bits=2, weight_bits=3, out_bits=4), SMALL),
-    "dense after a map": (Dense(name="fc", in_shape=(9, 2, 3), out_channels=7, act_bits=2, weight_bits=3, out_bits=2), SMALL),
+    "dense after a map": (replace(DENSE, in_shape=(9, 2, 3)), SMALL),
     "dense over positions": (
         Dense(name="fc", in_shape=(9, 1, 1), out_channels=7, act_bits=2, weight_bits=3, out_bits=2, positions=5), SMALL,
     ),
     "dense from the host": (
-        Dense(name="fc", in_shape=(3, 2, 3), out_channels=7, act_bits=2, weight_bits=3, out_bits=2, from_host=True), SMALL,
+        replace(DENSE, in_shape=(3, 2, 3), from_host=True), SMALL,
     ),
     "raw outputs": (replace(CONV, out_bits=None), SMALL),
     "raw outputs, wide entries": (replace(CONV, out_bits=None), replace(SMALL, max_act_bits=8)),
     "drain longer than a step": (replace(CONV, kernel=(1, 1), in_shape=(3, 4, 4), act_bits=1), replace(SMALL, cols=5)),
-    "max pool": (Pool(name="p", kind="max", in_shape=(20, 5, 5), kernel=(3, 3), padding=(1, 1, 1, 1), act_bits=3, out_bits=3), SMALL),
+    "max pool": (replace(AVERAGE, kind="max", kernel=(3, 3), stride=(1, 1), padding=(1, 1, 1, 1), out_bits=3), SMALL),
     "average pool": (AVERAGE, SMALL),
     "average pool slower in the post units": (replace(AVERAGE, kernel=(1, 1)), replace(SMALL, rows=1)),
     "global average pool": (replace(AVERAGE, kernel=(5, 5)), SMALL),
@@ -274,10 +275,15 @@ def test_every_tile_holds_whole_output_words() -> None:
         assert channels % max(SMALL.rows, SMALL.width) == 0 or channels == GROUPED.out_channels, mapping
 
 
-# Measured over the 200 designs of `latency_errors` (reported to the lead): see each line.
-def test_latency_of_grid_layers_is_near_the_per_tile_timeline(errors: dict[str, np.ndarray]) -> None:
-    assert len(errors["grid"]) > 80
-    section5, double = errors["grid"].T
-    assert section5.min() >= -1e-9, "partial tiles counted as full ones err upwards"
-    assert np.median(section5) <= 0.001 and np.quantile(section5, 0.9) <= 0.05
-    assert abs(np.median(double)) <= 0.001 and np.quantile(double, 0.9) <= 0.05 and double.min() >= -0.02
+# Measured over the 200 designs of `latency_errors`, against the per-tile timeline of section 5 and against true double
+# buffering: grid -3.1 .. +2.4 % and -3.8 .. +7.7 %, vector -5.7 .. +6.8 % and -8.5 .. +7.8 %; nine in ten within 2.4 %.
+@pytest.mark.parametrize(("kind", "low", "high", "nine_in_ten"), [("grid", -0.04, 0.08, 0.016), ("vector", -0.09, 0.08, 0.024)])
+def test_latency_is_near_the_per_tile_timeline(
+    errors: dict[str, np.ndarray], kind: str, low: float, high: float, nine_in_ten: float
+) -> None:
+    assert len(errors[kind]) > 50
+    for error in errors[kind].T:
+        assert low <= error.min()
+        assert error.max() <= high
+        assert abs(np.median(error)) <= 0.001
+        assert np.quantile(error, 0.9) <= nine_in_ten

@@ -131,7 +131,8 @@ class Walk:
 
     @property
     def weight_planes(self) -> int:
-        return 2 * self.seen.weight_bits if self.unaligned else self.seen.weight_bits
+        doubled = self.unaligned and self.design.kind == "array"
+        return 2 * self.seen.weight_bits if doubled else self.seen.weight_bits
 
     def channel_groups(self) -> list[list[int]]:
         """Output channels that the rows work on at once: R of them, never of two groups where the groups fill words."""
@@ -202,7 +203,7 @@ class Walk:
                 self.compute_grid(result, tile, channel_tiles[channel], space_tiles[space])
             self.store(tile, channel_tiles[channel], space_tiles[space], whole)
             result.tiles.append(tile)
-        result.counts["output_writes"] = len(result.written)
+        result.counts["output_writes" if self.seen.out_bits is not None else "raw_writes"] = len(result.written)
         return result
 
     def load_weights(self, result: Walked, tile: Tile, groups: list[list[int]]) -> None:
@@ -239,7 +240,7 @@ class Walk:
         return columns[index] != columns[index - 1] + 1 or (s.stride[1] > span and index % span == 0)
 
     def compute_grid(self, result: Walked, tile: Tile, groups: list[list[int]], blocks: list[Block]) -> None:
-        s, d, counts = self.seen, self.design, result.counts
+        s, counts = self.seen, result.counts
         la, lw = self.lanes
         entries = self.window_words()
         result.tail = drain = self.drain_cycles()
@@ -279,13 +280,14 @@ class Walk:
         """Cycles for the results of one step to leave: column by column, or R of a word's sums a cycle."""
         s, d = self.seen, self.design
         if s.vector:
-            return up(d.width, d.rows) if s.post else 1
+            raw = 1 if s.out_bits is not None else up(RAW, d.max_act_bits)
+            return up(d.width, d.rows) * raw if s.post else 1
         return d.cols * (1 if s.out_bits is not None else up(RAW, d.max_act_bits))
 
     def compute_vector(self, result: Walked, tile: Tile, groups: list[list[int]], blocks: list[Block]) -> None:
-        s, d, counts = self.seen, self.design, result.counts
+        s, counts = self.seen, result.counts
         la, channels = self.lanes[0], [channel for group in groups for channel in group]
-        words = [channels[i : i + d.width] for i in range(0, len(channels), d.width)]
+        words = [channels[i : i + self.design.width] for i in range(0, len(channels), self.design.width)]
         result.tail = post = self.drain_cycles()
         for block, word in product(blocks, words):
             for position in block:

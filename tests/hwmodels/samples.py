@@ -96,7 +96,7 @@ def random_design(rng: Random, *, bits: int = 4, least_depth: int = 16) -> Desig
     rows = rng.choice((1, 2, 4, 8, 16, 32))
     depths = [least_depth * 2 ** rng.randint(0, 8) for _ in range(4)]
     return Design(
-        kind=rng.choice(("array", "array", "array", "mac")),  # type: ignore[arg-type]
+        kind=rng.choice(("array", "array", "array", "mac")),
         rows=rows,
         cols=rng.choice((1, 2, 3, 4)),
         width=width,
@@ -112,7 +112,7 @@ def random_design(rng: Random, *, bits: int = 4, least_depth: int = 16) -> Desig
         port_shared=rng.random() < 0.5,
         port_latency=rng.choice((0, 3, 20)),
         port_burst=rng.choice((1, 4, 16)),
-        dataflow=rng.choice(("weight", "activation", "best")),  # type: ignore[arg-type]
+        dataflow=rng.choice(("weight", "activation", "best")),
     )
 
 

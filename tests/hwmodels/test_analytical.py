@@ -89,7 +89,7 @@ def test_one_tile_by_hand() -> None:
     # 16 positions of 1 cycle; 1 column drains in 1 cycle. Store: 4 rows of 4 words of 8 bits, 20, and 3 of latency.
     activity = at(TINY, SMALL, Mapping("weight", 1, (4, 4)))
     assert activity == Activity(
-        cycles=Cycles(load_cycles=48, fill_cycles=22, compute_cycles=16, drain_cycles=1, stall_cycles=0, store_cycles=23),
+        cycles=Cycles(load_cycles=48, fill_cycles=22, compute_cycles=16, drain_cycles=1, store_cycles=23),
         compute_busy=16, drain_busy=16, load_busy=45, store_busy=20,
         actions=Actions(
             xnor_words=64, accumulations=64, combines=64, threshold_compares=64, activation_reads=16, weight_reads=64,

@@ -17,7 +17,7 @@ from workloads.actions import Actions
 DESIGN = Design(rows=4, cols=2, width=32, lanes_a=2, max_act_bits=4, max_weight_bits=4, clock_mhz=50.0)
 ACTIVITY = Activity(
     cycles=Cycles(compute_cycles=400, load_cycles=100),
-    actions=Actions(accumulations=900, vector_words=7, threshold_compares=3, weight_reads=9, activation_reads=8, output_writes=2),
+    actions=Actions(accumulations=900, vector_words=7, threshold_compares=3, weight_reads=9, output_writes=2),
     memory_read_bits=3000, memory_write_bits=2000,
 )  # fmt: skip
 DESIGNS = [DESIGN, replace(DESIGN, kind="mac"), replace(DESIGN, memory="sram", memory_kib=40)]

@@ -33,9 +33,8 @@ NETWORK = Network(
 @pytest.mark.parametrize("name", TECHNOLOGIES)
 @pytest.mark.parametrize("kind", ["array", "mac"])
 def test_layers_add_up_to_the_network(name: str, kind: str) -> None:
-    design = replace(
-        DESIGN, kind=kind, technology=name, rows=4, width=16, max_act_bits=4, max_weight_bits=4, weight_depth=1024
-    )  # type: ignore[arg-type]
+    small: dict[str, Any] = {"rows": 4, "width": 16, "max_act_bits": 4, "max_weight_bits": 4, "weight_depth": 1024}
+    design = replace(DESIGN, **small, kind=kind, technology=name)  # type: ignore[arg-type]
     found = evaluate(NETWORK, design)
     assert [result.layer.name for result in found.layers] == ["conv", "pool", "head"]
     assert found.activity == total(result.evaluated.activity for result in found.layers)
@@ -65,7 +64,7 @@ def test_utilisation_by_hand() -> None:
 
 
 def test_an_on_chip_memory_must_hold_the_network() -> None:
-    needed = -(-footprint_bits(NETWORK, 16, 64) // 8192)
+    needed = -(-footprint_bits(NETWORK, kind="array", rows=16, width=64) // 8192)
     assert evaluate(NETWORK, replace(DESIGN, memory="sram", memory_kib=needed))
     sentence = f"^network 'net': memory_kib must be at least {needed}, not {needed - 1}$"
     with pytest.raises(Misfit, match=sentence) as raised:

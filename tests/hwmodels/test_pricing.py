@@ -48,7 +48,8 @@ def amount(terms: tuple[Term, ...], name: str) -> float:
 def test_banks_are_those_of_the_picture() -> None:
     # Accumulators: 2 + 3 bits, N <= 2^15, and a sign: 21.
     assert banks(DESIGN) == (
-        Bank("weight", 2, 1024, 64), Bank("activation", 2, 512, 65), Bank("threshold", 2, 64, 21), Bank("output", 1, 256, 4),
+        Bank("weight", 2, 1024, 64), Bank("activation", 2, 512, 65), Bank("threshold", 2, 64, 21),
+        Bank("output", 1, 256, 4),
     )  # fmt: skip
     assert [bank.bits for bank in banks(replace(DESIGN, kind="mac"))] == [192, 129, 21, 4]
 
@@ -73,7 +74,7 @@ def test_branches_in_space_are_combined_by_adders() -> None:
 
 def test_flip_flops_by_hand() -> None:
     terms = resource_terms(Build.of(DESIGN), technology("zynq7020"))
-    # 4 PEs of 2 accumulators of 21 bits; one operand register a row and a column; 64 lanes of 16, 2 posts of 21; control.
+    # 4 PEs of 2 accumulators of 21 bits; operand registers of 2 rows and 2 columns; 64 lanes of 16; 2 posts; control.
     assert total(terms, unit="ff") == 4 * 2 * 21 + 64 * (2 + 2) + 64 * 16 + 2 * 21 + 3000
 
 
@@ -170,8 +171,8 @@ def test_fpga_energy_by_hand() -> None:
 
 
 def test_raw_results_are_stored_as_32_bits_each() -> None:
-    """`output_writes` counts one per raw accumulator; 10 of 32 bits are 320 bits, whatever W is."""
-    raw = Activity(actions=Actions(output_writes=10))
+    """`raw_writes` counts raw accumulators; 10 of 32 bits are 320 bits, whatever W is."""
+    raw = Activity(actions=Actions(raw_writes=10))
     for width in (16, 64, 128):
         design = replace(DESIGN, width=width, max_act_bits=8)
         terms = energy_terms(raw, Build.of(design), technology("zynq7020"))
