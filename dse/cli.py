@@ -32,8 +32,12 @@ app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 ResultsFolder = Annotated[Path, typer.Argument(help="Folder that `dse sweep` wrote.")]
 Technology = Annotated[str | None, typer.Option(help="One of the technologies that were swept [default: the first].")]
-Minimise = Annotated[str | None, typer.Option(help="Column that makes a design best [default: as the experiment says].")]
-Require = Annotated[list[str] | None, typer.Option(help="What a precision must satisfy to win, e.g. 'accuracy >= 0.98'.")]
+Minimise = Annotated[
+    str | None, typer.Option(help="Column that makes a design best [default: as the experiment says].")
+]
+Require = Annotated[
+    list[str] | None, typer.Option(help="What a precision must satisfy to win, e.g. 'accuracy >= 0.98'.")
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")]
 
 
@@ -83,7 +87,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     del version
     if context.invoked_subcommand is None:
@@ -92,7 +98,9 @@ def _root(
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what the demo makes.")] = Path("demo-results"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what the demo makes.")] = Path(
+        "demo-results"
+    ),
     workers: Workers = 2,
 ) -> None:
     """Run the main job on the shipped example: encode, execute, sweep, decide, report."""
@@ -116,7 +124,9 @@ def init(path: Annotated[Path, typer.Argument(help="Experiment file to write.")]
 @app.command()
 def encode(
     model: Annotated[Path, typer.Argument(help="QONNX file.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors].")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors].")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a QONNX network into packed {-1,+1} planes and integer thresholds."""
@@ -214,7 +224,9 @@ def sweep(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML); `dse init` writes one.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Results folder.")] = Path("results"),
     workers: Workers = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted sweep of the same experiment.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted sweep of the same experiment.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every design of a space on every network."""
@@ -235,7 +247,9 @@ def sweep(
 @app.command()
 def pareto(
     results: ResultsFolder,
-    objectives: Annotated[list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")] = None,
+    objectives: Annotated[
+        list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")
+    ] = None,
     technology: Technology = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the front as .csv or .md.")] = None,
     as_json: AsJson = False,
@@ -288,7 +302,11 @@ def compare(
 
 
 @app.command()
-def explain(results: ResultsFolder, row: Annotated[int, typer.Argument(help="Row number, as pareto and compare print it.")], as_json: AsJson = False) -> None:
+def explain(
+    results: ResultsFolder,
+    row: Annotated[int, typer.Argument(help="Row number, as pareto and compare print it.")],
+    as_json: AsJson = False,
+) -> None:
     """Show the sum behind each figure of one design, down to the constants and their sources."""
     from dse.explain import explain as run_explain
     from dse.results import open_results
@@ -300,7 +318,12 @@ def explain(results: ResultsFolder, row: Annotated[int, typer.Argument(help="Row
         _print_json({"row": row, "network": evaluation.network.name, "design": evaluation.design.name, **tables})
         return
     print(f"row {row}: {evaluation.network.name} on {evaluation.design.name}")
-    for title, table in (("layers", found.layers), ("energy", found.energy), ("silicon", found.silicon), ("constants", found.constants)):
+    for title, table in (
+        ("layers", found.layers),
+        ("energy", found.energy),
+        ("silicon", found.silicon),
+        ("constants", found.constants),
+    ):
         print(f"\n{title}")
         _print_table(table, False)
 
@@ -312,7 +335,9 @@ def report(
     minimise: Minimise = None,
     require: Require = None,
     technology: Technology = None,
-    images: Annotated[Path | None, typer.Option(help="Folder for the figures as PNG and SVG (needs the extra `images`).")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder for the figures as PNG and SVG (needs the extra `images`).")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page that opens offline."""
     from dse.report import build_report
@@ -322,7 +347,9 @@ def report(
     from reports.page import write_page
 
     opened = open_results(results)
-    page = build_report(opened, choice=_choice(opened, minimise, require, technology), command=" ".join(["dse", *sys.argv[1:]]))
+    page = build_report(
+        opened, choice=_choice(opened, minimise, require, technology), command=" ".join(["dse", *sys.argv[1:]])
+    )
     print(f"wrote {write_page(page, output)}")
     if images is not None:
         for suffix in ("png", "svg"):
@@ -331,7 +358,9 @@ def report(
 
 
 @app.command()
-def validate(as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40) -> None:
+def validate(
+    as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40
+) -> None:
     """Run the agreements between the levels of truth and print how far each is from the one below."""
     from dse.validate import validate as run_validate
 
@@ -367,7 +396,9 @@ def _print_layers(summary: dict[str, Any]) -> None:
     import pandas as pd
 
     _print_table(pd.DataFrame(summary["layers"]), False)
-    print(f"{summary['name']}: {summary['macs']:,} MACs, {summary['parameters']:,} weights, {summary['model_kib']:.1f} KiB, {summary['precision']}")
+    print(
+        f"{summary['name']}: {summary['macs']:,} MACs, {summary['parameters']:,} weights, {summary['model_kib']:.1f} KiB, {summary['precision']}"
+    )
 
 
 def _print_table(table: pd.DataFrame, as_json: bool, columns: Sequence[str] = ()) -> None:
@@ -381,7 +412,10 @@ def _print_table(table: pd.DataFrame, as_json: bool, columns: Sequence[str] = ()
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain values, NaN as null."""
-    return [{str(name): None if value != value else value for name, value in row.items()} for row in table.to_dict("records")]
+    return [
+        {str(name): None if value != value else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
 
 
 def _print_json(value: Any) -> None:

@@ -29,7 +29,12 @@ class Choice:
 
     @classmethod
     def of(
-        cls, experiment: Experiment, *, minimise: str | None = None, require: Sequence[Constraint] = (), technology: str | None = None
+        cls,
+        experiment: Experiment,
+        *,
+        minimise: str | None = None,
+        require: Sequence[Constraint] = (),
+        technology: str | None = None,
     ) -> Choice:
         """What the experiment file states, with what the caller overrides. Raises ValueError for what was not swept."""
         chosen = swept_technology(experiment, technology)
@@ -62,7 +67,9 @@ def decide(opened: Results, choice: Choice) -> Decision:
     """Compare the precisions of a sweep. Raises ValueError where no xnor-popcount design is in the results."""
     table = best_rows(opened, choice, "array")
     if not len(table):
-        raise ValueError(f"{opened.path}: must hold xnor-popcount designs in {choice.technology}, but no feasible one was swept")
+        raise ValueError(
+            f"{opened.path}: must hold xnor-popcount designs in {choice.technology}, but no feasible one was swept"
+        )
     table = table.merge(_twins(opened, choice), on="network", how="left")
     table["fp32_speedup_bound"] = SOFTWARE_WORD / (table["binary_ops"] / (2 * table["macs"]))
     table["fp32_memory_ratio"] = 32 * table["weights"] / (table["model_kib"] * 8192)

@@ -26,7 +26,13 @@ class Execution:
 
 
 def execute(
-    network: Path, inputs: Path, *, labels: Path | None = None, output: Path | None = None, integers: Path | None = None, width: int = 64
+    network: Path,
+    inputs: Path,
+    *,
+    labels: Path | None = None,
+    output: Path | None = None,
+    integers: Path | None = None,
+    width: int = 64,
 ) -> Execution:
     """Run and write what was asked for. Raises ValueError for files that do not fit together, OverflowError for an accumulator."""
     encoded = load_network(network)
@@ -37,7 +43,13 @@ def execute(
     if integers is not None:
         _write(integers, lambda file: np.savez(file, allow_pickle=False, **done.integers))
     rows = [{"layer": name} | asdict(actions) for name, actions in done.actions.items()]
-    summary = {"network": encoded.network.name, "images": len(done.outputs), "accuracy": measured, "width": width, "actions": rows}
+    summary = {
+        "network": encoded.network.name,
+        "images": len(done.outputs),
+        "accuracy": measured,
+        "width": width,
+        "actions": rows,
+    }
     return Execution(done.outputs, pd.DataFrame(rows), summary)
 
 

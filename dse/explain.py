@@ -92,7 +92,10 @@ def _layer_row(evaluation: Evaluation, index: int) -> Mapping[str, Any]:
         "latency_us": float(cost.latency_us),
         **{f"{cause}_cycles": getattr(activity.cycles, f"{cause}_cycles") for cause in causes},
         "energy_nj": float(cost.energy_nj),
-        **{f"energy_{part}_nj": float(getattr(cost, f"energy_{part}_nj")) for part in ("pe", "post", "buffer", "memory", "leakage")},
+        **{
+            f"energy_{part}_nj": float(getattr(cost, f"energy_{part}_nj"))
+            for part in ("pe", "post", "buffer", "memory", "leakage")
+        },
         "utilisation": result.utilisation,
         "bound": activity.bound,
         "ops_per_byte": operations / (bits / 8),

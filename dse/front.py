@@ -16,7 +16,9 @@ from reports.columns import COLUMNS
 
 def smaller_is_better(table: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.float64]:
     """(rows, columns) float64 with every column turned so that less is better."""
-    flipped = [table[name].to_numpy(np.float64) * (-1 if COLUMNS[name].direction == "larger" else 1) for name in columns]
+    flipped = [
+        table[name].to_numpy(np.float64) * (-1 if COLUMNS[name].direction == "larger" else 1) for name in columns
+    ]
     return np.stack(flipped, axis=1)
 
 

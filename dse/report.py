@@ -55,7 +55,9 @@ def build_report(opened: Results, *, choice: Choice | None = None, command: str 
     )
 
 
-def write_report(opened: Results, path: str | Path, *, choice: Choice | None = None, command: str = "dse report") -> Path:
+def write_report(
+    opened: Results, path: str | Path, *, choice: Choice | None = None, command: str = "dse report"
+) -> Path:
     """Write the page; all or nothing."""
     return write_page(build_report(opened, choice=choice, command=command), Path(path))
 
@@ -125,7 +127,6 @@ def _question(choice: Choice) -> str:
     wanted = f", given {' and '.join(str(item) for item in choice.require)}" if choice.require else ""
     verb = "raises" if goal.direction == "larger" else "lowers"
     return f"Which activation and weight bits, and which xnor-popcount array in {choice.technology}, {verb} {goal.label.lower()} most{wanted}?"
-
 
 
 def _infeasible(opened: Results) -> pd.DataFrame:

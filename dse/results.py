@@ -75,7 +75,9 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         return pq.read_table(path, columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise ValueError(f"{path}: must be a whole part of a sweep, but {_line(error)}; delete it and resume the sweep") from error
+        raise ValueError(
+            f"{path}: must be a whole part of a sweep, but {_line(error)}; delete it and resume the sweep"
+        ) from error
 
 
 def part_counts(path: Path) -> Counts:
@@ -83,7 +85,9 @@ def part_counts(path: Path) -> Counts:
     try:
         return Counts(**json.loads(pq.read_schema(path).metadata[COUNTS_KEY]))
     except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: must be a whole part of a sweep, but {_line(error)}; delete it and resume the sweep") from error
+        raise ValueError(
+            f"{path}: must be a whole part of a sweep, but {_line(error)}; delete it and resume the sweep"
+        ) from error
 
 
 def open_results(path: str | Path, *, unfinished: bool = False) -> Results:
@@ -95,15 +99,21 @@ def open_results(path: str | Path, *, unfinished: bool = False) -> Results:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{folder}: must be a results folder with a manifest.json, but {error.strerror or error}") from error
+        raise ValueError(
+            f"{folder}: must be a results folder with a manifest.json, but {error.strerror or error}"
+        ) from error
     except ValueError as error:
         raise ValueError(f"{folder / 'manifest.json'}: must be JSON, but {_line(error)}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError(f"{folder / 'manifest.json'}: format must be {FORMAT!r}")
     if manifest.get("version") != VERSION:
-        raise ValueError(f"{folder}: must be results of version {VERSION}, not {manifest.get('version')!r}; sweep again into a new folder")
+        raise ValueError(
+            f"{folder}: must be results of version {VERSION}, not {manifest.get('version')!r}; sweep again into a new folder"
+        )
     if not unfinished and manifest.get("status") != "complete":
-        raise ValueError(f"{folder}: must be results of a finished sweep, but this one was interrupted or still runs; resume it")
+        raise ValueError(
+            f"{folder}: must be results of a finished sweep, but this one was interrupted or still runs; resume it"
+        )
     return Results(folder, manifest)
 
 

@@ -121,7 +121,9 @@ def chunks(all_blocks: Sequence[Block], designs: int) -> Iterator[Chunk]:
 def knobs(block: Block, start: int, stop: int) -> Knobs:
     """Designs start..stop of a block as arrays."""
     places = np.unravel_index(np.arange(start, stop), [len(values) for _, values in block.axes])
-    columns = {name: np.array(values, np.int64)[place] for (name, values), place in zip(block.axes, places, strict=True)}
+    columns = {
+        name: np.array(values, np.int64)[place] for (name, values), place in zip(block.axes, places, strict=True)
+    }
     return Knobs(kind=block.kind, dataflow=block.dataflow, **columns)
 
 

@@ -52,7 +52,9 @@ def zoo_table() -> pd.DataFrame:
     rows = []
     for name, entry in NETWORKS.items():
         network = entry()
-        rows.append({"network": name, "macs": network.macs, "parameters": network.parameters, "description": entry.description})
+        rows.append(
+            {"network": name, "macs": network.macs, "parameters": network.parameters, "description": entry.description}
+        )
     return pd.DataFrame(rows)
 
 
@@ -73,15 +75,31 @@ def constant_table(name: str) -> pd.DataFrame:
         sizes = zip(table.capacity_bytes, table.read_pj, table.write_pj, table.area_um2, strict=True)
         for capacity, read, write, area in sizes:
             bank = f"sram {capacity:g} B"
-            rows.append({"constant": f"{bank} read", "value": read, "unit": f"pJ per {table.port_bits} bit", "source": table.source})
-            rows.append({"constant": f"{bank} write", "value": write, "unit": f"pJ per {table.port_bits} bit", "source": table.source})
+            rows.append(
+                {
+                    "constant": f"{bank} read",
+                    "value": read,
+                    "unit": f"pJ per {table.port_bits} bit",
+                    "source": table.source,
+                }
+            )
+            rows.append(
+                {
+                    "constant": f"{bank} write",
+                    "value": write,
+                    "unit": f"pJ per {table.port_bits} bit",
+                    "source": table.source,
+                }
+            )
             rows.append({"constant": f"{bank} area", "value": area, "unit": "um2", "source": table.source})
     return pd.DataFrame(rows)
 
 
 def decision_view(table: pd.DataFrame) -> pd.DataFrame:
     """The columns of a decision that fit a terminal; those without a single number are left out."""
-    view = table.assign(winner=table["winner"].map({True: "*", False: ""}), design=[design_words(row) for _, row in table.iterrows()])
+    view = table.assign(
+        winner=table["winner"].map({True: "*", False: ""}), design=[design_words(row) for _, row in table.iterrows()]
+    )
     return view[[name for name in DECISION_COLUMNS if name in view.columns and view[name].notna().any()]]
 
 

@@ -67,7 +67,12 @@ def plan(experiment: Experiment) -> Plan:
 
 
 def sweep(
-    experiment: Experiment, path: str | Path, *, workers: int = 1, resume: bool = False, progress: Progress | None = None
+    experiment: Experiment,
+    path: str | Path,
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    progress: Progress | None = None,
 ) -> results.Results:
     """Evaluate the whole space into a results folder; the rows do not depend on `workers` or on interruptions.
 
@@ -79,12 +84,18 @@ def sweep(
         prepared = plan(experiment)
         if not (folder / "manifest.json").exists():
             results.create(folder, _manifest(prepared, None), experiment.text)
-        _run(prepared, folder, workers, progress or (lambda done, total: None))
+        _run(prepared, folder, workers, progress or _silent)
         counts = results.open_results(folder, unfinished=True).counts()
         results.write_manifest(folder, _manifest(prepared, counts))
     if counts.feasible == 0:
-        raise ValueError(f"{folder}: at least one design must be feasible, but none of {counts.evaluated} is: {_reasons(counts)}")
+        raise ValueError(
+            f"{folder}: at least one design must be feasible, but none of {counts.evaluated} is: {_reasons(counts)}"
+        )
     return results.open_results(folder)
+
+
+def _silent(done: int, total: int) -> None:
+    """No progress to show."""
 
 
 def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Counts]:
@@ -106,7 +117,9 @@ def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Coun
     return table, results.Counts(evaluated_rows, len(table), dict(sorted(reasons.items())))
 
 
-def _price(variant: Variant, designs: batch.Knobs, activity: Activity, setting: Setting, reason: npt.NDArray[np.str_]) -> Columns:
+def _price(
+    variant: Variant, designs: batch.Knobs, activity: Activity, setting: Setting, reason: npt.NDArray[np.str_]
+) -> Columns:
     node = technology(setting.technology)
     build = Build(knobs=designs, memory=setting.memory, memory_kib=setting.memory_kib, clock_mhz=setting.clock_mhz)
     reason = _over(reason, "memory_kib", _too_big(variant.network, designs, setting))
@@ -278,7 +291,9 @@ def _check_folder(folder: Path, experiment: Experiment, resume: bool) -> None:
     if opened.manifest["experiment_sha256"] != experiment.digest:
         raise ValueError(f"{folder}: must hold results of this experiment, but holds another one; choose a new folder")
     if not resume:
-        raise ValueError(f"{folder}: must be a new folder, but holds results of this experiment; add --resume to continue")
+        raise ValueError(
+            f"{folder}: must be a new folder, but holds results of this experiment; add --resume to continue"
+        )
 
 
 def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:
@@ -298,7 +313,8 @@ def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:
         "feasible": found.feasible,
         "infeasible": dict(found.infeasible),
         "networks": [_network_entry(variant) for variant in prepared.variants],
-        "versions": {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")} | {"python": platform.python_version()},
+        "versions": {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
+        | {"python": platform.python_version()},
         "platform": sys.platform,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TEMPLATE = '''\
+TEMPLATE = """\
 # An experiment: which networks, which machines, and what counts. Run it with
 #   dse sweep experiment.toml -o results
 #   dse compare results --by precision
@@ -58,7 +58,7 @@ port_shared = true                    # loader and writer share it
 port_latency = 20
 port_burst = 16
 # dataflow = "best"                   # or "weight", "activation"
-'''
+"""
 
 
 def write_template(path: Path) -> None:

@@ -69,8 +69,18 @@ def _executor_values(cases: int) -> dict[str, object]:
 def _executor_actions(cases: int) -> dict[str, object]:
     """The executor's own counts against the closed form of the machine with one PE."""
     rng = np.random.default_rng(SEED + 1)
-    machine = Design(rows=1, cols=1, width=64, weight_depth=2**22, act_depth=2**22, out_depth=2**22, threshold_depth=2**22)
-    names = ("xnor_words", "accumulations", "combines", "threshold_compares", "activation_reads", "weight_reads", "output_writes")
+    machine = Design(
+        rows=1, cols=1, width=64, weight_depth=2**22, act_depth=2**22, out_depth=2**22, threshold_depth=2**22
+    )
+    names = (
+        "xnor_words",
+        "accumulations",
+        "combines",
+        "threshold_compares",
+        "activation_reads",
+        "weight_reads",
+        "output_writes",
+    )
     worst = 0
     for layer in _layers(rng, cases):
         network = random_parameters(_single(layer), rng)
@@ -105,21 +115,45 @@ def _peer_cycles(cases: int) -> dict[str, object]:
     """ResNet-18 conv2_x on 32 x 32 multipliers: ZigZag and AccelForge both give 112,896 compute cycles."""
     del cases
     layer = Conv(
-        name="conv2_x", in_shape=(64, 56, 56), out_channels=64, kernel=(3, 3), padding=(1, 1, 1, 1), act_bits=8, weight_bits=8, out_bits=8
+        name="conv2_x",
+        in_shape=(64, 56, 56),
+        out_channels=64,
+        kernel=(3, 3),
+        padding=(1, 1, 1, 1),
+        act_bits=8,
+        weight_bits=8,
+        out_bits=8,
     )
     machine = Design(
-        kind="mac", rows=32, cols=1, width=32, max_act_bits=8, max_weight_bits=8, weight_depth=4096, act_depth=4096, out_depth=8192
+        kind="mac",
+        rows=32,
+        cols=1,
+        width=32,
+        max_act_bits=8,
+        max_weight_bits=8,
+        weight_depth=4096,
+        act_depth=4096,
+        out_depth=8192,
     )
     found = evaluate_layer(layer, machine)
     cycles = 0 if found is None else found.activity.cycles.compute_cycles
-    return _row("conv2_x on 32 x 32 multipliers", "112,896 compute cycles (ZigZag 3.9.1, AccelForge 1.0.467)", 1, abs(cycles - 112_896), 0, "cycles")
+    return _row(
+        "conv2_x on 32 x 32 multipliers",
+        "112,896 compute cycles (ZigZag 3.9.1, AccelForge 1.0.467)",
+        1,
+        abs(cycles - 112_896),
+        0,
+        "cycles",
+    )
 
 
 def _scaling(cases: int) -> dict[str, object]:
     """1 pJ at 65 nm and 1.3 V becomes 0.1755 pJ at 32 nm and 0.9 V: the authors' own example."""
     del cases
     ratio = energy_factor("32", 0.9) / energy_factor("65", 1.3)
-    return _row("technology scaling", "0.1755 (Stillmaker & Baas 2017, example)", 1, abs(ratio / 0.1755 - 1), 5e-4, "relative")
+    return _row(
+        "technology scaling", "0.1755 (Stillmaker & Baas 2017, example)", 1, abs(ratio / 0.1755 - 1), 5e-4, "relative"
+    )
 
 
 def _bismo(cases: int) -> dict[str, object]:
@@ -128,7 +162,14 @@ def _bismo(cases: int) -> dict[str, object]:
     machine = Design(rows=2, cols=2, width=64, technology="zynq7020")
     terms = resource_terms(Build.of(machine), technology("zynq7020"))
     luts = float(total(terms, component="pe", unit="lut")) / 4
-    return _row("LUT of a 64-bit PE", "118.98 (BISMO v2 law, without its result stage)", 1, abs(luts / 118.98 - 1), 1e-6, "relative")
+    return _row(
+        "LUT of a 64-bit PE",
+        "118.98 (BISMO v2 law, without its result stage)",
+        1,
+        abs(luts / 118.98 - 1),
+        1e-6,
+        "relative",
+    )
 
 
 CHECKS: tuple[Callable[[int], dict[str, object]], ...] = (
@@ -150,13 +191,20 @@ def _layers(rng: np.random.Generator, cases: int) -> Iterator[Conv]:
             weight_bits=int(rng.integers(1, 9)),
             out_bits=int(rng.integers(1, 5)),
             stride=(int(rng.integers(1, 3)), int(rng.integers(1, 3))),
-            padding=(int(rng.integers(0, 2)), int(rng.integers(0, 2)), int(rng.integers(0, 2)), int(rng.integers(0, 2))),
+            padding=(
+                int(rng.integers(0, 2)),
+                int(rng.integers(0, 2)),
+                int(rng.integers(0, 2)),
+                int(rng.integers(0, 2)),
+            ),
             dilation=(int(rng.integers(1, 3)), 1),
         )
 
 
 def _single(layer: Conv) -> Network:
-    return Network(layer.name, Input(name="input", shape=layer.in_shape, bits=layer.act_bits), (Node(layer, ("input",)),))
+    return Network(
+        layer.name, Input(name="input", shape=layer.in_shape, bits=layer.act_bits), (Node(layer, ("input",)),)
+    )
 
 
 def _convolve(codes: Ints, weights: Ints, layer: Conv) -> Ints:

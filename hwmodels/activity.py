@@ -53,11 +53,18 @@ class Activity:
     @property
     def bound(self) -> str:
         """The resource that is busy longest: compute, drain, load or store."""
-        busy = {"compute": self.compute_busy, "drain": self.drain_busy, "load": self.load_busy, "store": self.store_busy}
+        busy = {
+            "compute": self.compute_busy,
+            "drain": self.drain_busy,
+            "load": self.load_busy,
+            "store": self.store_busy,
+        }
         return max(busy, key=lambda name: busy[name])
 
     def __add__(self, other: Activity) -> Activity:
-        return Activity(**{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(Activity)})
+        return Activity(
+            **{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(Activity)}
+        )
 
 
 def total(activities: Iterable[Activity]) -> Activity:

@@ -118,14 +118,18 @@ def check_fit(layer: Layer, shape: Geometry, design: Design) -> None:
     """Raise Misfit unless the smallest tile fits and the machine is built for the layer's bits."""
     bits = max(shape.act_bits, shape.out_bits or 1)
     if bits > design.max_act_bits:
-        raise Misfit("max_act_bits", f"layer {layer.name!r}: max_act_bits must be at least {bits}, not {design.max_act_bits}")
+        raise Misfit(
+            "max_act_bits", f"layer {layer.name!r}: max_act_bits must be at least {bits}, not {design.max_act_bits}"
+        )
     if shape.weight_bits > design.max_weight_bits:
         raise Misfit(
             "max_weight_bits",
             f"layer {layer.name!r}: max_weight_bits must be at least {shape.weight_bits}, not {design.max_weight_bits}",
         )
     if shape.acc_bits > design.acc_bits:
-        raise Misfit("acc_bits", f"layer {layer.name!r}: acc_bits must be at least {shape.acc_bits}, not {design.acc_bits}")
+        raise Misfit(
+            "acc_bits", f"layer {layer.name!r}: acc_bits must be at least {shape.acc_bits}, not {design.acc_bits}"
+        )
     problem = overfull(shape, design, tile_groups(shape, design)[0], (1, 1))
     if problem is not None:
         raise Misfit(problem.split(" ", 1)[0], f"layer {layer.name!r}: {problem}")
@@ -220,7 +224,10 @@ def _port(shape: Geometry, design: Design, mapping: Mapping, tiles: _Tiles) -> _
     store = _store(shape, design, mapping.block, mapping.groups)
     all_stores = tiles.blocks * (full * store + _store(shape, design, mapping.block, last))
     columns, count = min(design.cols, tiles.blocks), tiles.channel_tiles * tiles.space_tiles
-    mean_weights, mean_acts = all_weights / tiles.channel_tiles, all_acts / (count if shape.vector else tiles.space_tiles)
+    mean_weights, mean_acts = (
+        all_weights / tiles.channel_tiles,
+        all_acts / (count if shape.vector else tiles.space_tiles),
+    )
     if mapping.dataflow == WEIGHT:
         outer, inner, outer_load, inner_load = tiles.channel_tiles, tiles.space_tiles, mean_weights, mean_acts
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from workloads.layers import Flatten, Layer
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[Any]
 
 ILLEGAL = ("rows x width", "lanes_a", "lanes_w")
 """The three rules of `hwmodels.design.illegal`, in its order."""
@@ -193,7 +195,7 @@ class _Walk:
     raw_factor: Ints
     groups: Ints
     """(designs, tiles) channel groups of each candidate; repeated candidates at the end of a row are the whole layer."""
-    blocks: tuple[tuple[int, int], ...]
+    blocks: _Blocks
 
     @classmethod
     def of(cls, shape: Geometry, knobs: Knobs, width: int) -> _Walk:
@@ -213,7 +215,7 @@ class _Walk:
             weight_passes=_ceil_div(weight_planes, knobs.weight_lanes),
             raw_factor=np.ones_like(where) if shape.out_bits is not None else _ceil_div(RAW_BITS, knobs.max_act_bits),
             groups=_tile_groups(_unit(knobs.rows, width, channel_groups, one_tile), channel_groups),
-            blocks=tuple((h, w) for h in block_sides(shape.out_size[0]) for w in block_sides(shape.out_size[1])),
+            blocks=_blocks(shape),
         )
 
     def misfit(self) -> npt.NDArray[np.str_]:
@@ -231,12 +233,15 @@ class _Walk:
     def needs(self) -> dict[str, Ints]:
         """Entries of half of each buffer that a tile takes: broadcastable to (designs, tiles, blocks)."""
         shape, groups = self.shape, self.groups[:, :, None]
-        pixels = self.per_block(lambda rows, cols, block: rows.pixels * cols.pixels)
-        area = self.per_block(lambda rows, cols, block: block[0] * block[1])
+        pixels = self.blocks.patch_rows * self.blocks.patch_cols
+        area = self.blocks.area
         return {
             "weight_depth": groups * (self.words * self.weight_passes)[:, None, None],
             "threshold_depth": groups * shape.levels,
-            "act_depth": pixels * shape.operands * self.input_words(self.groups)[:, :, None] * self.act_passes[:, None, None],
+            "act_depth": pixels
+            * shape.operands
+            * self.input_words(self.groups)[:, :, None]
+            * self.act_passes[:, None, None],
             "out_depth": groups * (self.knobs.cols * self.raw_factor)[:, None, None] * area,
         }
 
@@ -247,10 +252,40 @@ class _Walk:
             return np.full_like(groups, words)
         return np.asarray(np.minimum(words, _ceil_div(groups * self.knobs.rows[:, None], self.width)))
 
-    def per_block(self, value: Any) -> Ints:
-        """(1, 1, blocks) array of a number that each block has: value(row patch, column patch, block)."""
-        numbers = [value(patch(self.shape, 0, block[0]), patch(self.shape, 1, block[1]), block) for block in self.blocks]
-        return np.array(numbers, np.int64)[None, None, :]
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """The legal blocks of a layer, rows before columns, as (1, 1, blocks) arrays; names as in `geometry.Patch`."""
+
+    count: Ints
+    area: Ints
+    height: Ints
+    width: Ints
+    patch_rows: Ints
+    patch_cols: Ints
+    runs: Ints
+    inside: Ints
+
+
+@lru_cache(maxsize=4096)
+def _blocks(shape: Geometry) -> _Blocks:
+    sides = [(h, w) for h in block_sides(shape.out_size[0]) for w in block_sides(shape.out_size[1])]
+    rows, cols = [patch(shape, 0, h) for h, _ in sides], [patch(shape, 1, w) for _, w in sides]
+    pairs = list(zip(rows, cols, strict=True))
+    return _Blocks(
+        count=_last_axis([row.blocks * col.blocks for row, col in pairs]),
+        area=_last_axis([h * w for h, w in sides]),
+        height=_last_axis([h for h, _ in sides]),
+        width=_last_axis([w for _, w in sides]),
+        patch_rows=_last_axis([row.pixels for row in rows]),
+        patch_cols=_last_axis([col.pixels for col in cols]),
+        runs=_last_axis([col.runs for col in cols]),
+        inside=_last_axis([row.inside * col.inside for row, col in pairs]),
+    )
+
+
+def _last_axis(numbers: list[int]) -> Ints:
+    return np.array(numbers, np.int64)[None, None, :]
 
 
 def _unit(rows: Ints, width: int, channel_groups: Ints, one_tile: Bools) -> Ints:
@@ -270,7 +305,7 @@ def _best(walk: _Walk) -> dict[str, Ints]:
     legal = np.ones((1, 1, 1), np.bool_)
     for name, need in walk.needs().items():
         legal = legal & (need <= (getattr(walk.knobs, name) // 2)[:, None, None])
-    legal = np.broadcast_to(legal, (walk.knobs.size, walk.groups.shape[1], len(walk.blocks)))
+    legal = np.broadcast_to(legal, (walk.knobs.size, walk.groups.shape[1], walk.blocks.area.size))
     costs = [_Costs.of(walk, order) for order in orders(walk.shape, walk.knobs.dataflow)]
     cycles = np.concatenate([_flat(cost.latency(), legal, walk) for cost in costs], axis=1)
     bits = np.concatenate([_flat(cost.read_bits(), legal, walk) for cost in costs], axis=1)
@@ -308,7 +343,7 @@ class _Costs:
     @classmethod
     def of(cls, walk: _Walk, order: str) -> _Costs:
         channel_tiles = _ceil_div(walk.channel_groups[:, None], walk.groups)[:, :, None]
-        blocks = walk.per_block(lambda rows, cols, block: rows.blocks * cols.blocks)
+        blocks = walk.blocks.count
         space_tiles = _ceil_div(blocks, walk.knobs.cols[:, None, None])
         unit = _vector_unit(walk, blocks) if walk.shape.vector else _grid_unit(walk, space_tiles)
         port = _port(walk, order, channel_tiles, space_tiles, blocks)
@@ -330,7 +365,7 @@ class _Costs:
     def act_words(self) -> Ints:
         """Plane words of activations that cross the port."""
         shape = self.walk.shape
-        inside = self.walk.per_block(lambda rows, cols, block: rows.inside * cols.inside)
+        inside = self.walk.blocks.inside
         per_pixel = shape.operands * _ceil_div(shape.channels * shape.groups, self.walk.width) * shape.act_bits
         return inside * per_pixel * self.reloads()[1]
 
@@ -345,31 +380,45 @@ class _Costs:
 def _grid_unit(walk: _Walk, space_tiles: Ints) -> dict[str, Ints]:
     step = (walk.words * walk.act_passes * walk.weight_passes)[:, None, None]
     drain = (walk.knobs.cols * walk.raw_factor)[:, None, None]
-    area = walk.per_block(lambda rows, cols, block: block[0] * block[1])
+    area = walk.blocks.area
     steps = walk.channel_groups[:, None, None] * space_tiles * area
-    return {"compute": steps * step, "steady": steps * np.maximum(step, drain), "drain_busy": steps * drain, "tail": drain}
+    return {
+        "compute": steps * step,
+        "steady": steps * np.maximum(step, drain),
+        "drain_busy": steps * drain,
+        "tail": drain,
+    }
 
 
 def _vector_unit(walk: _Walk, blocks: Ints) -> dict[str, Ints]:
     passes = (walk.shape.taps * walk.act_passes)[:, None, None]
-    post = _ceil_div(walk.width, walk.knobs.rows) * walk.raw_factor if walk.shape.sums else np.ones_like(walk.knobs.rows)
+    post = (
+        _ceil_div(walk.width, walk.knobs.rows) * walk.raw_factor if walk.shape.sums else np.ones_like(walk.knobs.rows)
+    )
     post = post[:, None, None]
-    area = walk.per_block(lambda rows, cols, block: block[0] * block[1])
+    area = walk.blocks.area
     words = blocks * area * walk.words[:, None, None]
-    return {"compute": words * passes, "steady": words * np.maximum(passes, post), "drain_busy": words * post, "tail": post}
+    return {
+        "compute": words * passes,
+        "steady": words * np.maximum(passes, post),
+        "drain_busy": words * post,
+        "tail": post,
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class _Port:
-    first_load: Ints
-    outer_changes: Ints
-    outer_load: Floats
-    inner_changes: Ints
-    inner_load: Floats
-    mean_store: Floats
-    last_store: Ints
-    load_busy: Ints
-    store_busy: Ints
+    """Cycles of the memory port; integers, but for the means."""
+
+    first_load: Numbers
+    outer_changes: Numbers
+    outer_load: Numbers
+    inner_changes: Numbers
+    inner_load: Numbers
+    mean_store: Numbers
+    last_store: Numbers
+    load_busy: Numbers
+    store_busy: Numbers
 
 
 def _port(walk: _Walk, order: str, channel_tiles: Ints, space_tiles: Ints, blocks: Ints) -> _Port:
@@ -429,12 +478,12 @@ def _weight_load(walk: _Walk, groups: Ints) -> Ints:
 
 def _act_load(walk: _Walk, groups: Ints, channel_tiles: Ints) -> Ints:
     """One column's patch."""
-    shape, per_block = walk.shape, walk.per_block
+    shape = walk.shape
     words = walk.input_words(groups)[:, :, None] * (shape.act_bits * walk.width)
-    pixels = per_block(lambda rows, cols, block: cols.pixels)
-    runs = per_block(lambda rows, cols, block: cols.runs)
+    pixels = walk.blocks.patch_cols
+    runs = walk.blocks.runs
     runs = np.where(channel_tiles > 1, pixels, runs) if shape.vector else runs
-    height = per_block(lambda rows, cols, block: rows.pixels)
+    height = walk.blocks.patch_rows
     return np.asarray(shape.operands * height * runs * _run(walk.knobs, pixels // runs * words))
 
 
@@ -447,8 +496,8 @@ def _store(walk: _Walk, groups: Ints) -> Ints:
         pixel_bits = channels * RAW_BITS
     else:
         pixel_bits = _ceil_div(channels, walk.width) * (shape.out_bits * walk.width)
-    height = walk.per_block(lambda rows, cols, block: block[0])
-    width = walk.per_block(lambda rows, cols, block: block[1])
+    height = walk.blocks.height
+    width = walk.blocks.width
     whole = (groups == total)[:, :, None]
     runs = np.where(whole, height, height * width)
     length = np.where(whole, width, 1)
@@ -463,14 +512,14 @@ def _run(knobs: Knobs, bits: Ints) -> Ints:
 
 def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
     """Every count at candidate `choice` (flat over tiles and blocks) of each design."""
-    full = (walk.knobs.size, walk.groups.shape[1], len(walk.blocks))
+    full = (walk.knobs.size, walk.groups.shape[1], walk.blocks.area.size)
     tile, block = np.divmod(choice, full[2])
     rows = np.arange(walk.knobs.size)
 
     def at(values: Ints) -> Ints:
         return np.broadcast_to(values, full)[rows, tile, block]
 
-    counts = _action_columns(walk, at(costs.space_tiles * walk.per_block(lambda r, c, b: b[0] * b[1])),
+    counts = _action_columns(walk, at(costs.space_tiles * walk.blocks.area),
                              at(costs.reloads()[0]), at(costs.act_words()))  # fmt: skip
     counts.update(
         load_cycles=at(costs.first_load),

@@ -48,7 +48,9 @@ def price(activity: Activity, build: Build, technology: Technology) -> Cost:
     cycles = activity.cycles.total
     latency_us = cycles / build.clock_mhz
     energy = energy_terms(activity, build, technology)
-    nanojoules = {name: total(energy, component=name) / 1000.0 for name in ("pe", "post", "buffer", "memory", "leakage")}
+    nanojoules = {
+        name: total(energy, component=name) / 1000.0 for name in ("pe", "post", "buffer", "memory", "leakage")
+    }
     energy_nj = sum(nanojoules.values())
     bits = activity.memory_read_bits + activity.memory_write_bits
     return Cost(

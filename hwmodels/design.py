@@ -57,7 +57,9 @@ class Design:
         _check_choice("dataflow", self.dataflow, DATAFLOWS)
         _check_choice("memory", self.memory, MEMORIES)
         if self.port_latency < 0 or self.memory_kib < 0:
-            raise ValueError(f"{where}: port_latency and memory_kib must be >= 0, not {self.port_latency} and {self.memory_kib}")
+            raise ValueError(
+                f"{where}: port_latency and memory_kib must be >= 0, not {self.port_latency} and {self.memory_kib}"
+            )
         if not 0 < self.clock_mhz < 100_000:
             raise ValueError(f"{where}: clock_mhz must be between 0 and 100000, not {self.clock_mhz}")
         problem = illegal(self)
@@ -87,7 +89,9 @@ class Design:
     def name(self) -> str:
         """The machine in words, for tables and hover texts."""
         lanes = f", {self.lanes_a}x{self.lanes_w} lanes" if self.kind == "array" else ""
-        return f"{self.kind} {self.rows}x{self.cols} PEs x {self.width}{lanes}, {self.clock_mhz:g} MHz, {self.technology}"
+        return (
+            f"{self.kind} {self.rows}x{self.cols} PEs x {self.width}{lanes}, {self.clock_mhz:g} MHz, {self.technology}"
+        )
 
 
 def illegal(design: Design) -> str | None:

@@ -59,11 +59,19 @@ def evaluate(network: Network, design: Design, *, model: str = "analytical") -> 
         evaluated = _model(model)(layer, design)
         if evaluated is not None:
             cost = price(evaluated.activity, build, node)
-            results.append(LayerResult(layer, evaluated, cost, utilisation(work(layer, design.kind), evaluated.activity, design)))
+            results.append(
+                LayerResult(layer, evaluated, cost, utilisation(work(layer, design.kind), evaluated.activity, design))
+            )
     activity = total(result.evaluated.activity for result in results)
     useful = sum(work(layer, design.kind) for layer in network.layers)
     return Evaluation(
-        network, design, node, tuple(results), activity, price(activity, build, node), utilisation(useful, activity, design)
+        network,
+        design,
+        node,
+        tuple(results),
+        activity,
+        price(activity, build, node),
+        utilisation(useful, activity, design),
     )
 
 
@@ -86,13 +94,18 @@ def check_memory(network: Network, design: Design) -> None:
         return
     needed = -(-footprint_bits(network, kind=design.kind, rows=design.rows, width=design.width) // 8192)
     if needed > design.memory_kib:
-        raise Misfit("memory_kib", f"network {network.name!r}: memory_kib must be at least {needed}, not {design.memory_kib}")
+        raise Misfit(
+            "memory_kib", f"network {network.name!r}: memory_kib must be at least {needed}, not {design.memory_kib}"
+        )
 
 
 def check_device(design: Design, node: Technology) -> None:
     """Raise Misfit unless the clock is within the technology's range and the parts within the device's limits."""
     if design.clock_mhz > node["max_clock"]:
-        raise Misfit("clock_mhz", f"design: clock_mhz must be at most {node['max_clock']:g} in {node.name}, not {design.clock_mhz:g}")
+        raise Misfit(
+            "clock_mhz",
+            f"design: clock_mhz must be at most {node['max_clock']:g} in {node.name}, not {design.clock_mhz:g}",
+        )
     parts = silicon(Build.of(design), node)
     for name, limit in node.limits.items():
         if parts[name] > limit:

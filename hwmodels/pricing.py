@@ -82,7 +82,9 @@ def area_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
         each = t.sram.area(bank.depth * bank.bits / 8)
         terms.append(Term("buffer", f"{bank.name} banks", bank.count, each, "um2", ("sram",)))
     if build.memory == "sram":
-        terms.append(Term("memory", "on-chip memory, 16 KiB macros", build.memory_kib / 16, t.sram.area(16384), "um2", ("sram",)))
+        terms.append(
+            Term("memory", "on-chip memory, 16 KiB macros", build.memory_kib / 16, t.sram.area(16384), "um2", ("sram",))
+        )
     return tuple(terms)
 
 
@@ -104,7 +106,9 @@ def resource_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
         small = bank.depth <= LUTRAM_DEPTH
         lutram = np.where(small, -(-bank.depth // 64) * bank.bits, 0)
         terms.append(Term("buffer", f"{bank.name} banks in LUTRAM", bank.count, lutram, "lut", ()))
-        terms.append(Term("buffer", f"{bank.name} banks", bank.count, np.where(small, 0, block_rams(bank)), "bram36", ()))
+        terms.append(
+            Term("buffer", f"{bank.name} banks", bank.count, np.where(small, 0, block_rams(bank)), "bram36", ())
+        )
     if build.memory == "sram":
         terms.append(Term("memory", "on-chip memory, 4 KiB blocks", -(-build.memory_kib // 4), 1, "bram36", ()))
     return tuple(terms)
@@ -174,7 +178,14 @@ def _arithmetic_area(k: Design | Knobs, pe: Number, t: Technology) -> list[Term]
     branches = pe * k.lanes_a * k.lanes_w
     return [
         Term("pe", "xnor bits", branches * k.width, t["xnor_area"], "um2", ("xnor_area",)),
-        Term("pe", "popcount adders, W - 1 a branch", branches * (k.width - 1), t["adder_bit_area"], "um2", ("adder_bit_area",)),
+        Term(
+            "pe",
+            "popcount adders, W - 1 a branch",
+            branches * (k.width - 1),
+            t["adder_bit_area"],
+            "um2",
+            ("adder_bit_area",),
+        ),
         Term("pe", "branch combine adders", pe * _combine_bits(k), t["adder_bit_area"], "um2", ("adder_bit_area",)),
     ]
 
@@ -189,7 +200,14 @@ def _arithmetic_luts(k: Design | Knobs, pe: Number, t: Technology) -> list[Term]
             Term("pe", "multipliers in DSPs", np.ceil(pe * k.width * dsp_per_multiplier(k)), 1, "dsp", ()),
         ]
     return [
-        Term("pe", "xnor and popcount bits", pe * k.lanes_a * k.lanes_w * k.width, t["branch_lut"], "lut", ("branch_lut",)),
+        Term(
+            "pe",
+            "xnor and popcount bits",
+            pe * k.lanes_a * k.lanes_w * k.width,
+            t["branch_lut"],
+            "lut",
+            ("branch_lut",),
+        ),
         Term("pe", "shift and accumulate", pe, t["pe_lut"], "lut", ("pe_lut",)),
         Term("pe", "branch combine adders", pe * _combine_bits(k), t["adder_bit_lut"], "lut", ("adder_bit_lut",)),
     ]
@@ -223,7 +241,9 @@ def _asic_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
     for name, bank, reads, writes in _accesses(activity, k):
         capacity = bank.depth * bank.bits / 8
         terms.append(Term("buffer", f"{name} reads", reads, t.sram.read_energy(capacity, bank.bits), "pJ", ("sram",)))
-        terms.append(Term("buffer", f"{name} writes", writes, t.sram.write_energy(capacity, bank.bits), "pJ", ("sram",)))
+        terms.append(
+            Term("buffer", f"{name} writes", writes, t.sram.write_energy(capacity, bank.bits), "pJ", ("sram",))
+        )
     if build.memory == "sram":
         each_read, each_write = t.sram.read_energy(16384, 1), t.sram.write_energy(16384, 1)
         terms.append(Term("memory", "on-chip bits read", activity.memory_read_bits, each_read, "pJ", ("sram",)))
@@ -243,7 +263,14 @@ def _arithmetic_energy(k: Design | Knobs, activity: Activity, t: Technology) -> 
     return [
         Term("pe", "xnor bits", branches * k.width, t["xnor_energy"], "pJ", ("xnor_energy",)),
         Term("pe", "popcount adder bits", branches * (k.width - 1), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
-        Term("pe", "branch combine adder bits", steps * _combine_bits(k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
+        Term(
+            "pe",
+            "branch combine adder bits",
+            steps * _combine_bits(k),
+            t["adder_bit_energy"],
+            "pJ",
+            ("adder_bit_energy",),
+        ),
     ]
 
 
@@ -267,8 +294,12 @@ def _fpga_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
     terms = [
         Term("pe", "LUT cycles of active PEs", a.accumulations * luts, t["lut_energy"], "pJ", ("lut_energy",)),
         Term("pe", "DSP cycles of active PEs", a.accumulations * dsps, t["dsp_energy"], "pJ", ("dsp_energy",)),
-        Term("post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["lut_energy"], "pJ", ("lut_energy",)),
-        Term("post", "vector lane bits", a.vector_words * k.width * VECTOR_BITS, t["lut_energy"], "pJ", ("lut_energy",)),
+        Term(
+            "post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["lut_energy"], "pJ", ("lut_energy",)
+        ),
+        Term(
+            "post", "vector lane bits", a.vector_words * k.width * VECTOR_BITS, t["lut_energy"], "pJ", ("lut_energy",)
+        ),
     ]
     for name, bank, reads, writes in _accesses(activity, k):
         each = t["bram_energy"] * bank.bits / 36
@@ -288,13 +319,30 @@ def _shared_energy(activity: Activity, build: Build, t: Technology) -> list[Term
     # 1 mW for 1 us is 1000 pJ.
     pj_per_mw = 1000.0 * cycles / build.clock_mhz
     if t.kind == "fpga":
-        return [*terms, Term("leakage", "static power, mW us", pj_per_mw / 1000.0, t["static_power"] * 1000.0, "pJ", ("static_power",))]
+        return [
+            *terms,
+            Term(
+                "leakage",
+                "static power, mW us",
+                pj_per_mw / 1000.0,
+                t["static_power"] * 1000.0,
+                "pJ",
+                ("static_power",),
+            ),
+        ]
     area = area_terms(build, t)
     logic_mm2 = (total(area) - total(area, component="buffer") - total(area, component="memory")) / 1e6
     return [
         *terms,
         Term("leakage", "logic mm2 x time", pj_per_mw * logic_mm2, t["logic_leakage"], "pJ", ("logic_leakage",)),
-        Term("leakage", "SRAM KiB x time", pj_per_mw * sram_kib(build), t["sram_leakage"] / 1000.0, "pJ", ("sram_leakage",)),
+        Term(
+            "leakage",
+            "SRAM KiB x time",
+            pj_per_mw * sram_kib(build),
+            t["sram_leakage"] / 1000.0,
+            "pJ",
+            ("sram_leakage",),
+        ),
     ]
 
 

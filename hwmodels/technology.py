@@ -206,7 +206,13 @@ def _fpga(lut_pj: float, bram_pj: float, dsp_pj: float, static_w: float, clock_m
 
 
 ASIC_45 = Technology(
-    "asic45", "asic", 45, 0.9, "45 nm ASIC, published operation energies, CACTI SRAM", MappingProxyType(_ASIC_45), CACTI_45
+    "asic45",
+    "asic",
+    45,
+    0.9,
+    "45 nm ASIC, published operation energies, CACTI SRAM",
+    MappingProxyType(_ASIC_45),
+    CACTI_45,
 )
 
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({

@@ -40,7 +40,9 @@ class Actions:
     """Raw 32-bit accumulators written into the output buffer, where a layer emits no codes."""
 
     def __add__(self, other: Actions) -> Actions:
-        return Actions(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Actions)})
+        return Actions(
+            **{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Actions)}
+        )
 
 
 def total(actions: Iterable[Actions]) -> Actions:

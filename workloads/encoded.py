@@ -78,7 +78,9 @@ class Affine:
 
     def __post_init__(self) -> None:
         if self.scale.ndim != 1 or self.scale.shape != self.bias.shape:
-            raise ValueError(f"affine: scale and bias must be (channels,), not {self.scale.shape} and {self.bias.shape}")
+            raise ValueError(
+                f"affine: scale and bias must be (channels,), not {self.scale.shape} and {self.bias.shape}"
+            )
         if not (np.isfinite(self.scale).all() and np.isfinite(self.bias).all()):
             raise ValueError("affine: scale and bias must be finite")
 
@@ -148,7 +150,9 @@ def _check_parameters(layer: Layer, parameters: Parameters) -> None:
     if thresholds is None and layer.out_bits is not None and _sums(layer):
         raise ValueError(f"{where}: emits {layer.out_bits}-bit codes, so thresholds must be given")
     if parameters.affine is not None and parameters.affine.scale.shape != (channels,):
-        raise ValueError(f"{where}: the affine output must have {channels} channels, not {parameters.affine.scale.shape[0]}")
+        raise ValueError(
+            f"{where}: the affine output must have {channels} channels, not {parameters.affine.scale.shape[0]}"
+        )
 
 
 def _check_words(where: str, weights: Planes | None, reduction: int) -> None:

@@ -92,8 +92,12 @@ class Conv:
         _, height, width = self.in_shape
         return (
             self.out_channels,
-            output_size(height, self.kernel[0], stride=self.stride[0], before=top, after=bottom, dilation=self.dilation[0]),
-            output_size(width, self.kernel[1], stride=self.stride[1], before=left, after=right, dilation=self.dilation[1]),
+            output_size(
+                height, self.kernel[0], stride=self.stride[0], before=top, after=bottom, dilation=self.dilation[0]
+            ),
+            output_size(
+                width, self.kernel[1], stride=self.stride[1], before=left, after=right, dilation=self.dilation[1]
+            ),
         )
 
     @property
@@ -203,7 +207,9 @@ class Pool:
         if self.out_bits is not None:
             check_bits(where, out_bits=self.out_bits)
         if self.kind == "max" and self.out_bits != self.act_bits:
-            raise ValueError(f"{where}: a max pool keeps its code, so out_bits must be {self.act_bits}, not {self.out_bits}")
+            raise ValueError(
+                f"{where}: a max pool keeps its code, so out_bits must be {self.act_bits}, not {self.out_bits}"
+            )
         if any(pad < 0 for pad in self.padding):
             raise ValueError(f"{where}: padding must be >= 0, not {self.padding}")
         if self.kind == "average" and any(self.padding):

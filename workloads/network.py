@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from workloads.layers import Add, Conv, Contraction, Dense, Flatten, Layer, Shape, check_bits
+from workloads.layers import Add, Contraction, Conv, Dense, Flatten, Layer, Shape, check_bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,9 @@ class Network:
         known: dict[str, tuple[Shape, int | None]] = {self.input.name: (self.input.shape, self.input.bits)}
         for node in self.nodes:
             if node.layer.name in known:
-                raise ValueError(f"network {self.name!r}: layer names must be unique, but {node.layer.name!r} comes twice")
+                raise ValueError(
+                    f"network {self.name!r}: layer names must be unique, but {node.layer.name!r} comes twice"
+                )
             _check_meeting(node, known)
             known[node.layer.name] = (node.layer.out_shape, node.layer.out_bits)
 
@@ -111,7 +113,9 @@ def with_bits(network: Network, bits: Mapping[str, tuple[int, int]]) -> Network:
     names = {layer.name for layer in network.contractions}
     unknown = sorted(set(bits) - names)
     if unknown:
-        raise ValueError(f"network {network.name!r}: {unknown[0]!r} is not a layer with weights (there are {sorted(names)})")
+        raise ValueError(
+            f"network {network.name!r}: {unknown[0]!r} is not a layer with weights (there are {sorted(names)})"
+        )
     wanted = _wanted_bits(network, bits)
     nodes = tuple(Node(_requantize(node, bits, wanted), node.inputs) for node in network.nodes)
     source = replace(network.input, bits=wanted.get(network.input.name, network.input.bits))

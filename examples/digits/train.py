@@ -77,8 +77,8 @@ class Network:
 def uniform(m: int, k: int, parent: str | None) -> Network:
     """Network with M = m and K = k in every layer, except that conv1 always reads the 5-bit image."""
     name = "digits_float" if m == FULL else f"digits_m{m}k{k}"
-    m_bits = {layer: m for layer in WEIGHT_SHAPES} | {"conv1": IMAGE_BITS}
-    return Network(name, parent, m_bits, {layer: k for layer in WEIGHT_SHAPES})
+    m_bits = dict.fromkeys(WEIGHT_SHAPES, m) | {"conv1": IMAGE_BITS}
+    return Network(name, parent, m_bits, dict.fromkeys(WEIGHT_SHAPES, k))
 
 
 def mixed() -> Network:
@@ -200,9 +200,7 @@ class DigitNet(nn.Module):
         self.weights = nn.ParameterDict(
             {layer: nn.Parameter(2 * torch.rand(shape) - 1) for layer, shape in WEIGHT_SHAPES.items()}
         )
-        self.norms = nn.ModuleDict(
-            {name: nn.BatchNorm2d(size, NORM_EPSILON) for name, size in NORM_CHANNELS.items()}
-        )
+        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(size, NORM_EPSILON) for name, size in NORM_CHANNELS.items()})
         self.fc_scale = nn.Parameter(torch.full((10,), 0.3))
         self.fc_bias = nn.Parameter(torch.zeros(10))
 
@@ -435,9 +433,7 @@ def write_records(path: Path, records: Sequence[dict[str, object]]) -> None:
     path.write_text(json.dumps(list(rows.values()), indent=2) + "\n")
 
 
-def export(
-    out: Path, networks: Sequence[Network], models: Mapping[str, DigitNet], test: Split, epochs: int
-) -> None:
+def export(out: Path, networks: Sequence[Network], models: Mapping[str, DigitNet], test: Split, epochs: int) -> None:
     """Write the test split, one QONNX file per network, and the table."""
     out.mkdir(parents=True, exist_ok=True)
     np.save(out / "images.npy", test.images)

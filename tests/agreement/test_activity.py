@@ -27,7 +27,15 @@ from workloads.random_network import random_parameters
 
 WIDTHS = (8, 16, 32, 64)
 DEEP = 2**22
-ALWAYS = ("xnor_words", "accumulations", "combines", "threshold_compares", "vector_words", "output_writes", "raw_writes")
+ALWAYS = (
+    "xnor_words",
+    "accumulations",
+    "combines",
+    "threshold_compares",
+    "vector_words",
+    "output_writes",
+    "raw_writes",
+)
 
 
 def one_pe(width: int) -> Design:

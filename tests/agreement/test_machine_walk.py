@@ -277,7 +277,9 @@ def test_every_tile_holds_whole_output_words() -> None:
 
 # Measured over the 200 designs of `latency_errors`, against the per-tile timeline of section 5 and against true double
 # buffering: grid -3.1 .. +2.4 % and -3.8 .. +7.7 %, vector -5.7 .. +6.8 % and -8.5 .. +7.8 %; nine in ten within 2.4 %.
-@pytest.mark.parametrize(("kind", "low", "high", "nine_in_ten"), [("grid", -0.04, 0.08, 0.016), ("vector", -0.09, 0.08, 0.024)])
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "nine_in_ten"), [("grid", -0.04, 0.08, 0.016), ("vector", -0.09, 0.08, 0.024)]
+)
 def test_latency_is_near_the_per_tile_timeline(
     errors: dict[str, np.ndarray], kind: str, low: float, high: float, nine_in_ten: float
 ) -> None:

@@ -42,4 +42,6 @@ def test_a_map_stays_alive_until_its_last_reader() -> None:
 def test_flatten_takes_nothing_of_its_own() -> None:
     flatten = Flatten(name="flat", in_shape=(6, 2, 2), act_bits=1)
     nodes = (TWO.nodes[0], Node(flatten, ("conv",)), Node(HEAD, ("flat",)))
-    assert footprint_bits(Network("flat", TWO.input, nodes), kind="array", rows=4, width=8) == footprint_bits(TWO, kind="array", rows=4, width=8)
+    assert footprint_bits(Network("flat", TWO.input, nodes), kind="array", rows=4, width=8) == footprint_bits(
+        TWO, kind="array", rows=4, width=8
+    )
