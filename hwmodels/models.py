@@ -51,8 +51,6 @@ def evaluate(network: Network, design: Design, *, model: str = "analytical") -> 
     utilisation is useful branch bits (or multiplications, in the mac twin) over what the grid could do in the whole latency.
     """
     node = technology(design.technology)
-    check_memory(network, design)
-    check_device(design, node)
     build = Build.of(design)
     results = []
     for layer in network.layers:
@@ -62,6 +60,8 @@ def evaluate(network: Network, design: Design, *, model: str = "analytical") -> 
             results.append(
                 LayerResult(layer, evaluated, cost, utilisation(work(layer, design.kind), evaluated.activity, design))
             )
+    check_memory(network, design)
+    check_device(design, node)
     activity = total(result.evaluated.activity for result in results)
     useful = sum(work(layer, design.kind) for layer in network.layers)
     return Evaluation(
