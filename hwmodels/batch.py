@@ -266,6 +266,10 @@ class _Blocks:
     runs: Ints
     inside: Ints
 
+    def take(self, mask: Bools) -> _Blocks:
+        """Some of the blocks, in the same order."""
+        return _Blocks(**{item.name: getattr(self, item.name)[:, :, mask] for item in fields(_Blocks)})
+
 
 @lru_cache(maxsize=4096)
 def _blocks(shape: Geometry) -> _Blocks:
@@ -302,10 +306,7 @@ def _tile_groups(unit: Ints, channel_groups: Ints) -> Ints:
 
 def _best(walk: _Walk) -> dict[str, Ints]:
     """The columns of COUNTS at each design's best legal mapping: fewest cycles, then fewest bits, then first."""
-    legal = np.ones((1, 1, 1), np.bool_)
-    for name, need in walk.needs().items():
-        legal = legal & (need <= (getattr(walk.knobs, name) // 2)[:, None, None])
-    legal = np.broadcast_to(legal, (walk.knobs.size, walk.groups.shape[1], walk.blocks.area.size))
+    walk, legal = _legal(walk)
     costs = [_Costs.of(walk, order) for order in orders(walk.shape, walk.knobs.dataflow)]
     cycles = np.concatenate([_flat(cost.latency(), legal, walk) for cost in costs], axis=1)
     bits = np.concatenate([_flat(cost.read_bits(), legal, walk) for cost in costs], axis=1)
@@ -314,6 +315,15 @@ def _best(walk: _Walk) -> dict[str, Ints]:
     per_order = legal.shape[1] * legal.shape[2]
     picked = [_columns(walk, cost, choice % per_order) for cost in costs]
     return {name: np.choose(choice // per_order, [columns[name] for columns in picked]) for name in COUNTS}
+
+
+def _legal(walk: _Walk) -> tuple[_Walk, Bools]:
+    """The walk without the tiles and blocks that fit no design, and (designs, tiles, blocks) which of the rest fit."""
+    legal = np.ones((walk.knobs.size, walk.groups.shape[1], walk.blocks.area.size), np.bool_)
+    for name, need in walk.needs().items():
+        legal &= need <= (getattr(walk.knobs, name) // 2)[:, None, None]
+    tiles, blocks = np.asarray(legal.any(axis=(0, 2))), np.asarray(legal.any(axis=(0, 1)))
+    return replace(walk, groups=walk.groups[:, tiles], blocks=walk.blocks.take(blocks)), legal[:, tiles][:, :, blocks]
 
 
 def _flat(values: Ints, legal: Bools, walk: _Walk) -> Ints:
