@@ -24,7 +24,6 @@ from workloads.layers import Flatten, Layer
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[Any]
 
 ILLEGAL = ("rows x width", "lanes_a", "lanes_w")
 """The three rules of `hwmodels.design.illegal`, in its order."""
@@ -307,7 +306,8 @@ def _tile_groups(unit: Ints, channel_groups: Ints) -> Ints:
 def _best(walk: _Walk) -> dict[str, Ints]:
     """The columns of COUNTS at each design's best legal mapping: fewest cycles, then fewest bits, then first."""
     walk, legal = _legal(walk)
-    costs = [_Costs.of(walk, order) for order in orders(walk.shape, walk.knobs.dataflow)]
+    tiling = _Tiling.of(walk)
+    costs = [_Costs.of(tiling, order) for order in orders(walk.shape, walk.knobs.dataflow)]
     cycles = np.concatenate([_flat(cost.latency(), legal, walk) for cost in costs], axis=1)
     bits = np.concatenate([_flat(cost.read_bits(), legal, walk) for cost in costs], axis=1)
     fewest = cycles == cycles.min(axis=1, keepdims=True)
@@ -333,11 +333,10 @@ def _flat(values: Ints, legal: Bools, walk: _Walk) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class _Costs:
-    """Everything that one loop order costs, as arrays over (designs, tiles, blocks)."""
+class _Tiling:
+    """What does not depend on the loop order: tiles, the unit's cycles, and what loads and stores of a tile take."""
 
     walk: _Walk
-    order: str
     channel_tiles: Ints
     space_tiles: Ints
     compute: Ints
@@ -345,45 +344,67 @@ class _Costs:
     drain_busy: Ints
     tail: Ints
     first_load: Ints
-    stall: Ints
+    all_weights: Ints
+    all_acts: Ints
+    all_stores: Ints
     last_store: Ints
-    load_busy: Ints
-    store_busy: Ints
 
     @classmethod
-    def of(cls, walk: _Walk, order: str) -> _Costs:
+    def of(cls, walk: _Walk) -> _Tiling:
+        vector, latency, blocks = walk.shape.vector, walk.knobs.port_latency[:, None, None], walk.blocks.count
         channel_tiles = _ceil_div(walk.channel_groups[:, None], walk.groups)[:, :, None]
-        blocks = walk.blocks.count
         space_tiles = _ceil_div(blocks, walk.knobs.cols[:, None, None])
-        unit = _vector_unit(walk, blocks) if walk.shape.vector else _grid_unit(walk, space_tiles)
-        port = _port(walk, order, channel_tiles, space_tiles, blocks)
-        stall = _stall(walk, port, unit["steady"] / (channel_tiles * space_tiles))
+        full = channel_tiles - 1
+        last = walk.channel_groups[:, None] - full[:, :, 0] * walk.groups
+        weights, act = _weight_load(walk, walk.groups)[:, :, None], _act_load(walk, walk.groups, channel_tiles)
+        store, columns = _store(walk, walk.groups), np.minimum(walk.knobs.cols[:, None, None], blocks)
         return cls(
-            walk=walk, order=order, channel_tiles=channel_tiles, space_tiles=space_tiles, stall=stall, **unit,
-            first_load=port.first_load, last_store=port.last_store, load_busy=port.load_busy, store_busy=port.store_busy,
-        )  # fmt: skip
+            walk=walk,
+            channel_tiles=channel_tiles,
+            space_tiles=space_tiles,
+            first_load=np.asarray(latency + weights + columns * act),
+            all_weights=full * weights + _weight_load(walk, last)[:, :, None],
+            all_acts=np.asarray(blocks * (full * act + _act_load(walk, last, channel_tiles) if vector else act)),
+            all_stores=blocks * (full * store + _store(walk, last)),
+            last_store=np.asarray(columns * store + latency),
+            **(_vector_unit(walk, blocks) if vector else _grid_unit(walk, space_tiles)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """What one loop order makes of a tiling, as arrays over (designs, tiles, blocks)."""
+
+    tiling: _Tiling
+    stall: Ints
+    weight_reloads: Ints
+    act_reloads: Ints
+
+    @classmethod
+    def of(cls, tiling: _Tiling, order: str) -> _Costs:
+        weight_reloads, act_reloads = _reloads(tiling, order)
+        return cls(tiling, _stall(tiling, order), weight_reloads, act_reloads)
 
     def latency(self) -> Ints:
         """Sum of all causes."""
-        fill = LAYER_OVERHEAD + PIPELINE_CYCLES
-        return self.first_load + fill + self.steady + self.tail + self.stall + self.last_store
+        tiling, fill = self.tiling, LAYER_OVERHEAD + PIPELINE_CYCLES
+        return tiling.first_load + fill + tiling.steady + tiling.tail + self.stall + tiling.last_store
 
-    def reloads(self) -> tuple[Ints, Ints]:
-        """How often each weight and each activation patch crosses the port."""
-        return _reloads(self.walk.shape.vector, self.order, self.channel_tiles, self.space_tiles)
+    def load_busy(self) -> Ints:
+        """Cycles of the port for all loads, latency not counted."""
+        return self.tiling.all_weights * self.weight_reloads + self.tiling.all_acts * self.act_reloads
 
     def act_words(self) -> Ints:
         """Plane words of activations that cross the port."""
-        shape = self.walk.shape
-        inside = self.walk.blocks.inside
-        per_pixel = shape.operands * _ceil_div(shape.channels * shape.groups, self.walk.width) * shape.act_bits
-        return inside * per_pixel * self.reloads()[1]
+        walk, shape = self.tiling.walk, self.tiling.walk.shape
+        per_pixel = shape.operands * _ceil_div(shape.channels * shape.groups, walk.width) * shape.act_bits
+        return walk.blocks.inside * per_pixel * self.act_reloads
 
     def read_bits(self) -> Ints:
         """Bits read through the port."""
-        walk, shape = self.walk, self.walk.shape
+        walk, shape = self.tiling.walk, self.tiling.walk.shape
         per_channel = walk.words * walk.weight_planes * walk.width + shape.levels * THRESHOLD_BITS
-        weights = (shape.out_channels * per_channel)[:, None, None] * self.reloads()[0]
+        weights = (shape.out_channels * per_channel)[:, None, None] * self.weight_reloads
         return weights + self.act_words() * walk.width
 
 
@@ -416,68 +437,34 @@ def _vector_unit(walk: _Walk, blocks: Ints) -> dict[str, Ints]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Port:
-    """Cycles of the memory port; integers, but for the means."""
-
-    first_load: Numbers
-    outer_changes: Numbers
-    outer_load: Numbers
-    inner_changes: Numbers
-    inner_load: Numbers
-    mean_store: Numbers
-    last_store: Numbers
-    load_busy: Numbers
-    store_busy: Numbers
-
-
-def _port(walk: _Walk, order: str, channel_tiles: Ints, space_tiles: Ints, blocks: Ints) -> _Port:
-    vector, latency = walk.shape.vector, walk.knobs.port_latency[:, None, None]
-    full = channel_tiles - 1
-    last = walk.channel_groups[:, None] - full[:, :, 0] * walk.groups
-    weights = _weight_load(walk, walk.groups)[:, :, None]
-    all_weights = full * weights + _weight_load(walk, last)[:, :, None]
-    act = _act_load(walk, walk.groups, channel_tiles)
-    all_acts = blocks * (full * act + _act_load(walk, last, channel_tiles) if vector else act)
-    store = _store(walk, walk.groups)
-    all_stores = blocks * (full * store + _store(walk, last))
-    columns, count = np.minimum(walk.knobs.cols[:, None, None], blocks), channel_tiles * space_tiles
-    mean_weights, mean_acts = all_weights / channel_tiles, all_acts / (count if vector else space_tiles)
-    if order == WEIGHT:
-        outer, inner, outer_load, inner_load = channel_tiles, space_tiles, mean_weights, mean_acts
-    else:
-        outer, inner, outer_load, inner_load = space_tiles, channel_tiles, mean_acts, mean_weights
-    weight_reloads, act_reloads = _reloads(vector, order, channel_tiles, space_tiles)
-    return _Port(
-        first_load=latency + weights + columns * act,
-        outer_changes=outer - 1,
-        outer_load=latency + np.where((inner > 1) | vector, outer_load + inner_load, outer_load),
-        inner_changes=outer * (inner - 1),
-        inner_load=latency + inner_load,
-        mean_store=all_stores / count,
-        last_store=columns * store + latency,
-        load_busy=all_weights * weight_reloads + all_acts * act_reloads,
-        store_busy=all_stores,
-    )
-
-
-def _reloads(vector: bool, order: str, channel_tiles: Ints, space_tiles: Ints) -> tuple[Ints, Ints]:
+def _reloads(tiling: _Tiling, order: str) -> tuple[Ints, Ints]:
     """How often each weight and each activation patch crosses the port."""
+    one = np.ones((1, 1, 1), np.int64)
+    if order != WEIGHT:
+        return np.where(tiling.channel_tiles == 1, 1, tiling.space_tiles), one
+    return one, one if tiling.walk.shape.vector else np.where(tiling.space_tiles == 1, 1, tiling.channel_tiles)
+
+
+def _stall(tiling: _Tiling, order: str) -> Ints:
+    """Waits at the changes of the outer and of the inner tile, by means over the layer."""
+    vector, knobs = tiling.walk.shape.vector, tiling.walk.knobs
+    latency, shared = knobs.port_latency[:, None, None], knobs.port_shared[:, None, None] != 0
+    count = tiling.channel_tiles * tiling.space_tiles
+    weights = tiling.all_weights / tiling.channel_tiles
+    acts = tiling.all_acts / (count if vector else tiling.space_tiles)
+    unit, store = tiling.steady / count, tiling.all_stores / count
     if order == WEIGHT:
-        acts = np.ones_like(channel_tiles) if vector else np.where(space_tiles == 1, 1, channel_tiles)
-        return np.ones_like(channel_tiles), acts
-    return np.where(channel_tiles == 1, 1, space_tiles), np.ones_like(space_tiles)
+        outer, inner, outer_load, inner_load = tiling.channel_tiles, tiling.space_tiles, weights, acts
+    else:
+        outer, inner, outer_load, inner_load = tiling.space_tiles, tiling.channel_tiles, acts, weights
 
-
-def _stall(walk: _Walk, port: _Port, unit: Floats) -> Ints:
-    shared = walk.knobs.port_shared[:, None, None] != 0
-
-    def wait(load: Floats) -> Floats:
-        busy = np.where(shared, load + port.mean_store, np.maximum(load, port.mean_store))
+    def wait(load: Floats | Ints) -> Floats:
+        busy = np.where(shared, load + store, np.maximum(load, store))
         return np.maximum(unit, busy) - unit
 
-    stall = port.outer_changes * wait(port.outer_load)
-    stall = stall + port.inner_changes * wait(port.inner_load)
+    both = np.where((inner > 1) | vector, outer_load + inner_load, outer_load)
+    stall = (outer - 1) * wait(latency + both)
+    stall = stall + outer * (inner - 1) * wait(latency + inner_load)
     return np.ceil(stall).astype(np.int64)
 
 
@@ -529,19 +516,20 @@ def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
     def at(values: Ints) -> Ints:
         return np.broadcast_to(values, full)[rows, tile, block]
 
-    counts = _action_columns(walk, at(costs.space_tiles * walk.blocks.area),
-                             at(costs.reloads()[0]), at(costs.act_words()))  # fmt: skip
+    tiling = costs.tiling
+    steps = at(tiling.space_tiles * walk.blocks.area)
+    counts = _action_columns(walk, steps, at(costs.weight_reloads), at(costs.act_words()))
     counts.update(
-        load_cycles=at(costs.first_load),
+        load_cycles=at(tiling.first_load),
         fill_cycles=np.full(walk.knobs.size, LAYER_OVERHEAD + PIPELINE_CYCLES),
-        compute_cycles=at(costs.compute),
-        drain_cycles=at(costs.steady - costs.compute + costs.tail),
+        compute_cycles=at(tiling.compute),
+        drain_cycles=at(tiling.steady - tiling.compute + tiling.tail),
         stall_cycles=at(costs.stall),
-        store_cycles=at(costs.last_store),
-        compute_busy=at(costs.compute),
-        drain_busy=at(costs.drain_busy),
-        load_busy=at(costs.load_busy),
-        store_busy=at(costs.store_busy),
+        store_cycles=at(tiling.last_store),
+        compute_busy=at(tiling.compute),
+        drain_busy=at(tiling.drain_busy),
+        load_busy=at(costs.load_busy()),
+        store_busy=at(tiling.all_stores),
         memory_read_bits=at(costs.read_bits()),
         memory_write_bits=np.full(walk.knobs.size, _write_bits(walk)),
     )
