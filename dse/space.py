@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from hwmodels.batch import NUMERIC, Knobs
 from hwmodels.design import Design
+from hwmodels.knobs import NUMERIC, Knobs
 from workloads.network import Network
 
 FULL = 0

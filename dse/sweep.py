@@ -25,6 +25,7 @@ from hwmodels import batch
 from hwmodels.activity import Activity
 from hwmodels.cost import Cost, price, silicon
 from hwmodels.footprint import footprint_bits
+from hwmodels.knobs import NUMERIC, Knobs
 from hwmodels.models import work
 from hwmodels.pricing import Build
 from hwmodels.technology import technology
@@ -118,7 +119,7 @@ def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Coun
 
 
 def _price(
-    variant: Variant, designs: batch.Knobs, activity: Activity, setting: Setting, reason: npt.NDArray[np.str_]
+    variant: Variant, designs: Knobs, activity: Activity, setting: Setting, reason: npt.NDArray[np.str_]
 ) -> Columns:
     node = technology(setting.technology)
     build = Build(knobs=designs, memory=setting.memory, memory_kib=setting.memory_kib, clock_mhz=setting.clock_mhz)
@@ -143,7 +144,7 @@ def _price(
 CAUSES = ("load", "fill", "compute", "drain", "stall", "store")
 
 
-def _identity(variant: Variant, designs: batch.Knobs, setting: Setting) -> Columns:
+def _identity(variant: Variant, designs: Knobs, setting: Setting) -> Columns:
     network = variant.network
     act_bits, weight_bits = network.max_bits
     return {
@@ -162,7 +163,7 @@ def _identity(variant: Variant, designs: batch.Knobs, setting: Setting) -> Colum
         "memory": setting.memory,
         "memory_kib": setting.memory_kib,
         "clock_mhz": setting.clock_mhz,
-        **{name: getattr(designs, name) for name in batch.NUMERIC},
+        **{name: getattr(designs, name) for name in NUMERIC},
         "port_shared": designs.port_shared != 0,
     }
 
@@ -172,7 +173,7 @@ def _over(reason: npt.NDArray[np.str_], name: str, broken: npt.NDArray[np.bool_]
     return np.where((reason == "") & broken, name, reason)
 
 
-def _too_big(network: Network, designs: batch.Knobs, setting: Setting) -> npt.NDArray[np.bool_]:
+def _too_big(network: Network, designs: Knobs, setting: Setting) -> npt.NDArray[np.bool_]:
     if setting.memory != "sram":
         return np.zeros(designs.size, np.bool_)
     pairs, where = np.unique(np.stack([designs.rows, designs.width]), axis=1, return_inverse=True)
@@ -185,7 +186,7 @@ def _footprint(network: Network, kind: str, rows: int, width: int) -> int:
     return footprint_bits(network, kind=kind, rows=rows, width=width)
 
 
-def _utilisation(network: Network, designs: batch.Knobs, activity: Activity) -> npt.NDArray[np.float64]:
+def _utilisation(network: Network, designs: Knobs, activity: Activity) -> npt.NDArray[np.float64]:
     """useful / (cycles x R x C x W x la x lw), as `hwmodels.models.utilisation`."""
     useful = sum(work(layer, designs.kind) for layer in network.layers)
     lanes = 1 if designs.kind == "mac" else designs.lanes_a * designs.lanes_w
@@ -223,7 +224,7 @@ def _column(values: Any, keep: npt.NDArray[np.bool_]) -> pa.Array:
 
 
 COLUMN_ORDER = (
-    "row", "network", "precision", "act_bits", "weight_bits", "machine", "dataflow", *batch.NUMERIC,
+    "row", "network", "precision", "act_bits", "weight_bits", "machine", "dataflow", *NUMERIC,
     "memory", "memory_kib", "clock_mhz", "technology", "accuracy", "accuracy_source", "model_kib", "macs", "binary_ops",
     *Cost.__dataclass_fields__, *(f"{name}_cycles" for name in CAUSES), "utilisation", "bound",
 )  # fmt: skip

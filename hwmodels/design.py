@@ -97,7 +97,7 @@ class Design:
 def illegal(design: Design) -> str | None:
     """Why knobs that are legal one by one do not make a machine together, or None; one sentence a reason.
 
-    The vectorised sweep applies the same three rules (`hwmodels.batch.illegal_reasons`); a test holds them equal.
+    The vectorised sweep applies the same three rules (`hwmodels.knobs.illegal_reasons`); a test holds them equal.
     """
     if design.rows % design.width and design.width % design.rows:
         return f"rows must divide width or be a multiple of it, not {design.rows} with width {design.width}"

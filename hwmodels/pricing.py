@@ -1,7 +1,7 @@
 """Activity x parts x technology -> cost, as sums of terms: the same terms are added up, and explained.
 
 Everything here is multiplication and addition over ints or over arrays of them, so one design (`Design`) and a
-sweep's many (`hwmodels.batch.Knobs`) are priced by the same lines.
+sweep's many (`hwmodels.knobs.Knobs`) are priced by the same lines.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from hwmodels.activity import Activity
 from hwmodels.analytical import RAW_BITS
-from hwmodels.batch import Knobs
 from hwmodels.design import Design
+from hwmodels.knobs import Knobs
 from hwmodels.technology import Technology
 
 Number = Any

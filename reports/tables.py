@@ -11,18 +11,19 @@ LONG = 16
 
 
 def text_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> str:
-    """An aligned table for a terminal: a line of labels, a line of units, then the rows. Numbers stand to the right."""
+    """An aligned table for a terminal: labels, units where a column has one, then the rows. Numbers stand to the right."""
     shown = _shown(frame, columns)
-    blocks = [_text_column(frame[column.name], column) for column in shown]
+    units = any(column.shown_unit for column in shown)
+    blocks = [_text_column(frame[column.name], column, units) for column in shown]
     return "\n".join("  ".join(line).rstrip() for line in zip(*blocks, strict=True))
 
 
-def _text_column(values: pd.Series, column: Column) -> list[str]:
+def _text_column(values: pd.Series, column: Column, units: bool) -> list[str]:
     """The cells of one column, head first, all padded to the same width."""
-    head = [printable(column.label), column.shown_unit]
+    head = [printable(column.label), column.shown_unit][: 1 + units]
     lines = head + [cell(value, column) for value in values]
     width = max(len(line) for line in lines)
-    lines.insert(2, "-" * width)
+    lines.insert(len(head), "-" * width)
     return [line.rjust(width) if _is_numeric(values) else line.ljust(width) for line in lines]
 
 

@@ -16,10 +16,11 @@ from hwmodels import batch
 from hwmodels.activity import Activity
 from hwmodels.activity import total as activity_total
 from hwmodels.analytical import Mapping, Misfit, evaluate_layer, evaluate_mapping
-from hwmodels.batch import COUNTS, ILLEGAL, NUMERIC, Knobs
+from hwmodels.batch import COUNTS
 from hwmodels.cost import Cost, price
 from hwmodels.design import Design, illegal
 from hwmodels.geometry import geometry
+from hwmodels.knobs import ILLEGAL, NUMERIC, Knobs, illegal_reasons
 from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES
 from tests.agreement.walk import Walk, up, window
@@ -249,7 +250,7 @@ def test_illegal_machines_are_refused_alike(kind: str) -> None:
     grid = list(product((1, 6, 8, 24, 64), (4, 8, 64), (1, 2, 5), (1, 3, 8), (1, 4), (1, 4, 8)))
     names = ("rows", "width", "lanes_a", "lanes_w", "max_act_bits", "max_weight_bits")
     columns = {name: np.array([point[i] for point in grid], np.int64) for i, name in enumerate(names)}
-    reasons = batch.illegal_reasons(replace(knobs([Design(kind=kind)] * len(grid)), **columns))  # type: ignore[arg-type]
+    reasons = illegal_reasons(replace(knobs([Design(kind=kind)] * len(grid)), **columns))  # type: ignore[arg-type]
     for point, reason in zip(grid, reasons, strict=True):
         values = dict(zip(names, point, strict=True))
         if reason == "":

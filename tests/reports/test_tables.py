@@ -51,4 +51,4 @@ def test_columns_that_do_not_exist_are_skipped_but_one_must_be_left() -> None:
 
 
 def test_an_empty_table_is_a_head() -> None:
-    assert text_table(TABLE.iloc[:0], ("layer",)).splitlines() == ["Layer", "", "-----"]
+    assert text_table(TABLE.iloc[:0], ("layer",)).splitlines() == ["Layer", "-----"]
