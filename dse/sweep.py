@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from collections import Counter
@@ -83,7 +84,9 @@ def sweep(
     with results.exclusive(folder):
         _check_folder(folder, experiment, resume)
         prepared = plan(experiment)
-        if not (folder / "manifest.json").exists():
+        if (folder / "manifest.json").exists():
+            _check_inputs(folder, _manifest(prepared, None))
+        else:
             results.create(folder, _manifest(prepared, None), experiment.text)
         _run(prepared, folder, workers, progress or _silent)
         counts = results.open_results(folder, unfinished=True).counts()
@@ -295,6 +298,17 @@ def _check_folder(folder: Path, experiment: Experiment, resume: bool) -> None:
         raise ValueError(
             f"{folder}: must be a new folder, but holds results of this experiment; add --resume to continue"
         )
+
+
+def _check_inputs(folder: Path, wanted: dict[str, Any]) -> None:
+    """Rows of other networks or of another version of the models must not be mixed with those to come."""
+    found = results.open_results(folder, unfinished=True).manifest
+    same = json.loads(json.dumps(wanted))
+    for key in ("networks", "versions"):
+        if found[key] != same[key]:
+            raise ValueError(
+                f"{folder}: must have been begun with the same {key}, but they changed; choose a new folder"
+            )
 
 
 def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:

@@ -130,6 +130,14 @@ def test_one_sweep_at_a_time_and_no_overwriting(tiny: Path) -> None:
         sweep(other, tiny / "results", resume=True)
 
 
+def test_resuming_with_other_inputs_is_refused(tiny: Path) -> None:
+    experiment = load(tiny / "experiment.toml")
+    sweep(experiment, tiny / "results")
+    np.save(tiny / "labels.npy", 3 - np.load(tiny / "labels.npy"))
+    with pytest.raises(ValueError, match="must have been begun with the same networks, but they changed"):
+        sweep(experiment, tiny / "results", resume=True)
+
+
 def test_nothing_feasible_says_why(tiny: Path) -> None:
     text = (
         (tiny / "experiment.toml")
