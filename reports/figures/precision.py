@@ -187,7 +187,7 @@ def _draw(figure: go.Figure, panel: _Panel, word: str) -> None:
     ring = style.ring(list(winner[panel.column.name]), [panel.heights[place] for place in winner.index], word)
     figure.add_trace(ring, row=1, col=panel.place)
     spread = pd.concat([panel.points[panel.column.name], panel.points[panel.twin]])
-    figure.update_xaxes(style.quantity_axis(panel.column, spread) | {"nticks": 3}, row=1, col=panel.place)
+    figure.update_xaxes(style.quantity_axis(panel.column, spread) | {"nticks": 6}, row=1, col=panel.place)
 
 
 def _joins(panel: _Panel) -> go.Scatter:

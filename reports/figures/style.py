@@ -41,7 +41,7 @@ PART_COLOURS = {
     "control": "#c9c7c2",
 }
 
-LOG_SPAN = 30.0
+LOG_SPAN = 10.0
 
 
 class Picture(NamedTuple):
@@ -104,7 +104,7 @@ def colour_of(precision: str, colours: Mapping[str, str]) -> str:
 
 
 def needs_log(values: pd.Series) -> bool:
-    """Whether positive values span more than a factor of 30; anything at or below zero asks for a linear axis."""
+    """Whether positive values span more than a factor of LOG_SPAN; anything at or below zero asks for a linear axis."""
     finite = values[values.notna()]
     if finite.empty or float(finite.min()) <= 0:
         return False
