@@ -285,7 +285,7 @@ class Walk:
         return d.cols * (1 if s.out_bits is not None else up(RAW, d.max_act_bits))
 
     def compute_vector(self, result: Walked, tile: Tile, groups: list[list[int]], blocks: list[Block]) -> None:
-        s, d, counts = self.seen, self.design, result.counts
+        s, counts = self.seen, result.counts
         la, channels = self.lanes[0], [channel for group in groups for channel in group]
         words = [channels[i : i + self.design.width] for i in range(0, len(channels), self.design.width)]
         result.tail = post = self.drain_cycles()
