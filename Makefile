@@ -20,6 +20,7 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/executor.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/cycle.py
 
 # Trains the digits networks again (torch, some minutes of CPU).
 train: $(VENV)/.base

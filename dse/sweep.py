@@ -180,13 +180,13 @@ def _too_big(network: Network, designs: Knobs, setting: Setting) -> npt.NDArray[
     if setting.memory != "sram":
         return np.zeros(designs.size, np.bool_)
     pairs, where = np.unique(np.stack([designs.rows, designs.width]), axis=1, return_inverse=True)
-    needed = np.array([_footprint(network, designs.kind, int(rows), int(width)) for rows, width in pairs.T])
+    needed = np.array([_footprint(network, int(rows), int(width)) for rows, width in pairs.T])
     return needed[where.reshape(-1)] > setting.memory_kib * 8192
 
 
 @lru_cache(maxsize=4096)
-def _footprint(network: Network, kind: str, rows: int, width: int) -> int:
-    return footprint_bits(network, kind=kind, rows=rows, width=width)
+def _footprint(network: Network, rows: int, width: int) -> int:
+    return footprint_bits(network, rows=rows, width=width)
 
 
 def _utilisation(network: Network, designs: Knobs, activity: Activity) -> npt.NDArray[np.float64]:

@@ -1,23 +1,33 @@
 """The closed form of `hwmodels.analytical` over arrays of designs: same formulas, same answers, no loop over points.
 
 Axes of the working arrays: (designs, channel tiles, blocks); the two loop orders are two such arrays. What depends on rows and
-width only (words of a window, channel groups) comes from exact integer tables, one entry per distinct pair.
+width only (words of a window, channel groups) comes from exact integer tables, one entry per distinct pair; what the port
+needs for a tile comes from `hwmodels.batch_port`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwmodels.activity import Activity, Cycles
-from hwmodels.analytical import LAYER_OVERHEAD, PIPELINE_CYCLES, RAW_BITS, THRESHOLD_BITS, WEIGHT, orders
-from hwmodels.geometry import Geometry, block_sides, geometry, patch, reduction
+from hwmodels.batch_port import Blocks, blocks, port_cycles
+from hwmodels.geometry import Geometry, geometry, reduction
 from hwmodels.knobs import Knobs, illegal_reasons
+from hwmodels.mapping import (
+    DESCRIPTOR_BITS,
+    FINISH_CYCLES,
+    SETUP_CYCLES,
+    THRESHOLD_BITS,
+    VECTOR_BITS,
+    WEIGHT,
+    orders,
+    overpadded,
+)
 from workloads.actions import Actions
 from workloads.layers import Flatten, Layer
 
@@ -112,119 +122,93 @@ def _ceil_div(dividend: Ints | int, divisor: Ints | int) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """One layer on designs of one width: (designs,) arrays of what the walk needs, and the candidate tiles."""
+    """One layer on designs of one width: (designs,) arrays of what the walk needs, and the candidate tiles and blocks."""
 
     shape: Geometry
     knobs: Knobs
     width: int
     words: Ints
-    weight_planes: Ints
+    expanded: Ints
     channel_groups: Ints
     act_passes: Ints
     weight_passes: Ints
+    out_planes: Ints
     raw_factor: Ints
     groups: Ints
     """(designs, tiles) channel groups of each candidate; repeated candidates at the end of a row are the whole layer."""
-    blocks: _Blocks
+    which: npt.NDArray[np.intp]
+    blocks: Blocks
 
     @classmethod
     def of(cls, shape: Geometry, knobs: Knobs, width: int) -> _Walk:
         rows, where = np.unique(knobs.rows, return_inverse=True)
-        walks = [reduction(shape, kind=knobs.kind, rows=int(row), width=width) for row in rows]
+        walks = [reduction(shape, rows=int(row), width=width) for row in rows]
         channel_groups = np.array([walk.channel_groups for walk in walks], np.int64)[where]
-        one_tile = np.array([walk.one_tile for walk in walks], np.bool_)[where]
-        weight_planes = np.array([walk.weight_planes for walk in walks], np.int64)[where]
+        expanded = np.array([walk.expanded for walk in walks], np.int64)[where]
+        planes = shape.acc_bits + expanded if shape.out_bits is None else np.full_like(expanded, shape.out_bits)
         return cls(
             shape=shape,
             knobs=knobs,
             width=width,
             words=np.array([walk.words for walk in walks], np.int64)[where],
-            weight_planes=weight_planes,
+            expanded=expanded,
             channel_groups=channel_groups,
             act_passes=_ceil_div(shape.act_bits, knobs.act_lanes),
-            weight_passes=_ceil_div(weight_planes, knobs.weight_lanes),
-            raw_factor=np.ones_like(where) if shape.out_bits is not None else _ceil_div(RAW_BITS, knobs.max_act_bits),
-            groups=_tile_groups(_unit(knobs.rows, width, channel_groups, one_tile), channel_groups),
-            blocks=_blocks(shape),
+            weight_passes=_ceil_div(shape.weight_bits, knobs.weight_lanes),
+            out_planes=planes,
+            raw_factor=_ceil_div(planes, knobs.max_act_bits) if shape.out_bits is None else np.ones_like(planes),
+            groups=_tile_groups(np.maximum(knobs.rows, width) // knobs.rows, channel_groups),
+            which=np.arange(blocks(shape).count.size),
+            blocks=blocks(shape),
         )
 
     def misfit(self) -> npt.NDArray[np.str_]:
         """Why the smallest tile does not fit, "" where it does."""
-        bits = max(self.shape.act_bits, self.shape.out_bits or 1)
-        broken = [
-            bits > self.knobs.max_act_bits,
-            self.shape.weight_bits > self.knobs.max_weight_bits,
-            self.shape.acc_bits > self.knobs.acc_bits,
-        ]
+        shape, knobs = self.shape, self.knobs
+        bits = max(shape.act_bits, shape.out_bits or 1)
         needs = self.needs()
-        broken += [need[:, 0, 0] > getattr(self.knobs, name) // 2 for name, need in needs.items()]
-        return np.select(broken, ["max_act_bits", "max_weight_bits", "acc_bits", *needs], default="").astype("U32")
+        broken = [
+            bits > knobs.max_act_bits,
+            shape.weight_bits > knobs.max_weight_bits,
+            (shape.acc_bits + self.expanded > knobs.acc_bits) | (shape.vector and shape.acc_bits > VECTOR_BITS),
+            np.full(knobs.size, overpadded(shape)),
+            *(need[:, 0, 0] > getattr(knobs, name) // 2 for name, need in needs.items()),
+        ]
+        names = ["max_act_bits", "max_weight_bits", "acc_bits", "padding", *needs]
+        return np.select(broken, names, default="").astype("U32")
 
     def needs(self) -> dict[str, Ints]:
         """Entries of half of each buffer that a tile takes: broadcastable to (designs, tiles, blocks)."""
         shape, groups = self.shape, self.groups[:, :, None]
-        pixels = self.blocks.patch_rows * self.blocks.patch_cols
-        area = self.blocks.area
+        per_word = np.maximum(1, self.width // self.knobs.rows)[:, None, None]
+        columns = (self.knobs.cols * self.raw_factor)[:, None, None]
+        words = self.input_words(self.groups, 0)[:, :, None] * self.act_passes[:, None, None]
         return {
             "weight_depth": groups * (self.words * self.weight_passes)[:, None, None],
-            "threshold_depth": groups * shape.levels,
-            "act_depth": pixels
-            * shape.operands
-            * self.input_words(self.groups)[:, :, None]
-            * self.act_passes[:, None, None],
-            "out_depth": groups * (self.knobs.cols * self.raw_factor)[:, None, None] * area,
+            "threshold_depth": groups * shape.thresholds,
+            "act_depth": self.blocks.patch * shape.operands * words,
+            "out_depth": columns * self.blocks.area * (_ceil_div(groups, per_word) * per_word),
         }
 
-    def input_words(self, groups: Ints) -> Ints:
-        """(designs, tiles) channel words of a pixel in an activation tile of that many channel groups."""
-        words = _ceil_div(self.shape.channels * self.shape.groups, self.width)
-        if not self.shape.vector:
-            return np.full_like(groups, words)
-        return np.asarray(np.minimum(words, _ceil_div(groups * self.knobs.rows[:, None], self.width)))
+    def channels(self, groups: Ints, first: Ints | int) -> Ints:
+        """(designs, tiles) output channels of a tile of that many channel groups, of which `first` is the first."""
+        rows = self.knobs.rows[:, None]
+        return np.asarray(np.minimum(groups * rows, self.shape.out_channels - first * rows))
 
+    def output_words(self, groups: Ints, first: Ints | int) -> Ints:
+        """(designs, tiles) channel words of an output pixel of a tile."""
+        return _ceil_div(self.channels(groups, first), self.width)
 
-@dataclass(frozen=True, slots=True)
-class _Blocks:
-    """The legal blocks of a layer, rows before columns, as (1, 1, blocks) arrays; names as in `geometry.Patch`."""
+    def input_words(self, groups: Ints, first: Ints | int) -> Ints:
+        """(designs, tiles) channel words of a pixel in an activation tile."""
+        if self.shape.vector:
+            return self.output_words(groups, first)
+        return np.full_like(groups, _ceil_div(self.shape.channels * self.shape.groups, self.width))
 
-    count: Ints
-    area: Ints
-    height: Ints
-    width: Ints
-    patch_rows: Ints
-    patch_cols: Ints
-    runs: Ints
-    inside: Ints
-
-    def take(self, mask: Bools) -> _Blocks:
-        """Some of the blocks, in the same order."""
-        return _Blocks(**{item.name: getattr(self, item.name)[:, :, mask] for item in fields(_Blocks)})
-
-
-@lru_cache(maxsize=4096)
-def _blocks(shape: Geometry) -> _Blocks:
-    sides = [(h, w) for h in block_sides(shape.out_size[0]) for w in block_sides(shape.out_size[1])]
-    rows, cols = [patch(shape, 0, h) for h, _ in sides], [patch(shape, 1, w) for _, w in sides]
-    pairs = list(zip(rows, cols, strict=True))
-    return _Blocks(
-        count=_last_axis([row.blocks * col.blocks for row, col in pairs]),
-        area=_last_axis([h * w for h, w in sides]),
-        height=_last_axis([h for h, _ in sides]),
-        width=_last_axis([w for _, w in sides]),
-        patch_rows=_last_axis([row.pixels for row in rows]),
-        patch_cols=_last_axis([col.pixels for col in cols]),
-        runs=_last_axis([col.runs for col in cols]),
-        inside=_last_axis([row.inside * col.inside for row, col in pairs]),
-    )
-
-
-def _last_axis(numbers: list[int]) -> Ints:
-    return np.array(numbers, np.int64)[None, None, :]
-
-
-def _unit(rows: Ints, width: int, channel_groups: Ints, one_tile: Bools) -> Ints:
-    """Channel groups of the smallest tile: whole output words, or the whole layer."""
-    return np.where(one_tile, channel_groups, np.maximum(rows, width) // rows)
+    def keep(self, tiles: Bools, kept: Bools) -> _Walk:
+        """The walk with some of its tile sizes and blocks only."""
+        index = np.flatnonzero(kept)
+        return replace(self, groups=self.groups[:, tiles], which=self.which[index], blocks=self.blocks.take(index))
 
 
 def _tile_groups(unit: Ints, channel_groups: Ints) -> Ints:
@@ -253,8 +237,8 @@ def _legal(walk: _Walk) -> tuple[_Walk, Bools]:
     legal = np.ones((walk.knobs.size, walk.groups.shape[1], walk.blocks.area.size), np.bool_)
     for name, need in walk.needs().items():
         legal &= need <= (getattr(walk.knobs, name) // 2)[:, None, None]
-    tiles, blocks = np.asarray(legal.any(axis=(0, 2))), np.asarray(legal.any(axis=(0, 1)))
-    return replace(walk, groups=walk.groups[:, tiles], blocks=walk.blocks.take(blocks)), legal[:, tiles][:, :, blocks]
+    tiles, kept = np.asarray(legal.any(axis=(0, 2))), np.asarray(legal.any(axis=(0, 1)))
+    return walk.keep(tiles, kept), legal[:, tiles][:, :, kept]
 
 
 def _flat(values: Ints, legal: Bools, walk: _Walk) -> Ints:
@@ -265,41 +249,128 @@ def _flat(values: Ints, legal: Bools, walk: _Walk) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class _Tiling:
-    """What does not depend on the loop order: tiles, the unit's cycles, and what loads and stores of a tile take."""
+    """What does not depend on the loop order, over (designs, tiles, blocks): names as in `hwmodels.analytical`."""
 
     walk: _Walk
     channel_tiles: Ints
     space_tiles: Ints
-    compute: Ints
-    steady: Ints
-    drain_busy: Ints
-    tail: Ints
+    last_columns: Ints
+    step: Ints
+    drain: Ints
+    pipeline: Ints
+    steps: Ints
     first_load: Ints
-    all_weights: Ints
-    all_acts: Ints
-    all_stores: Ints
     last_store: Ints
+    weights: Ints
+    acts_full: Ints
+    acts_last: Ints
+    stores_full: Ints
+    stores_last: Ints
 
     @classmethod
     def of(cls, walk: _Walk) -> _Tiling:
-        vector, latency, blocks = walk.shape.vector, walk.knobs.port_latency[:, None, None], walk.blocks.count
-        channel_tiles = _ceil_div(walk.channel_groups[:, None], walk.groups)[:, :, None]
-        space_tiles = _ceil_div(blocks, walk.knobs.cols[:, None, None])
-        full = channel_tiles - 1
-        last = walk.channel_groups[:, None] - full[:, :, 0] * walk.groups
-        weights, act = _weight_load(walk, walk.groups)[:, :, None], _act_load(walk, walk.groups, channel_tiles)
-        store, columns = _store(walk, walk.groups), np.minimum(walk.knobs.cols[:, None, None], blocks)
+        channel_tiles = _ceil_div(walk.channel_groups[:, None], walk.groups)
+        last = (channel_tiles - 1) * walk.groups
+        space_tiles = _ceil_div(walk.blocks.count, walk.knobs.cols[:, None])
+        before = (space_tiles - 1) * walk.knobs.cols[:, None]
+        last_weights = _weight_load(walk, last)
+        weights = _weight_load(walk, 0)
         return cls(
             walk=walk,
-            channel_tiles=channel_tiles,
-            space_tiles=space_tiles,
-            first_load=np.asarray(latency + weights + columns * act),
-            all_weights=full * weights + _weight_load(walk, last)[:, :, None],
-            all_acts=np.asarray(blocks * (full * act + _act_load(walk, last, channel_tiles) if vector else act)),
-            all_stores=blocks * (full * store + _store(walk, last)),
-            last_store=np.asarray(columns * store + latency),
-            **(_vector_unit(walk, blocks) if vector else _grid_unit(walk, space_tiles)),
+            channel_tiles=channel_tiles[:, :, None],
+            space_tiles=space_tiles[:, None, :],
+            last_columns=(walk.blocks.count - before)[:, None, :],
+            **_unit(walk, space_tiles),
+            **_maps(walk, channel_tiles, last, before, weights),
+            weights=((channel_tiles - 1) * weights + last_weights)[:, :, None],
         )
+
+    def unit(self, columns: Ints) -> Floats:
+        """T of a tile with that many columns, as a mean over the channel tiles."""
+        walk = self.walk
+        words = walk.words[:, None, None] * columns if walk.shape.vector else walk.channel_groups[:, None, None]
+        return np.asarray(walk.blocks.area * words * np.maximum(self.step, self.drain) / self.channel_tiles)
+
+    def act_means(self) -> tuple[Floats, Floats]:
+        """Load of a space tile with all columns, and of the last, as means over the channel tiles."""
+        channels = self.channel_tiles if self.walk.shape.vector else 1
+        return self.acts_full / (channels * np.maximum(self.space_tiles - 1, 1)), self.acts_last / channels
+
+
+def _unit(walk: _Walk, space_tiles: Ints) -> dict[str, Ints]:
+    """F, D, PIPELINE and the steps of the unit that computes."""
+    shape, area = walk.shape, walk.blocks.area
+    raw, acts = walk.raw_factor[:, None, None], walk.knobs.max_act_bits[:, None, None]
+    if not shape.vector:
+        groups = walk.channel_groups[:, None, None]
+        return {
+            "step": (walk.words * walk.act_passes * walk.weight_passes)[:, None, None],
+            "drain": walk.knobs.cols[:, None, None] * raw,
+            "pipeline": acts + 5,
+            "steps": groups * space_tiles[:, None, :] * area,
+        }
+    return {
+        "step": (shape.taps * walk.act_passes)[:, None, None],
+        "drain": _ceil_div(walk.width, walk.knobs.rows)[:, None, None] * raw if shape.sums else np.ones_like(raw),
+        "pipeline": acts + 3 if shape.sums else np.full_like(acts, 2),
+        "steps": walk.blocks.count * area * walk.words[:, None, None],
+    }
+
+
+def _maps(walk: _Walk, channel_tiles: Ints, last: Ints, before: Ints, weights: Ints) -> dict[str, Ints]:
+    """Port cycles of all activations and all stores, of the first load and of the last store."""
+    shape, knobs, split = walk.shape, walk.knobs, channel_tiles > 1
+    beats = np.maximum(1, walk.width // knobs.port_bits)[:, None]
+    every = np.broadcast_to(walk.blocks.count, before.shape)
+    first = np.minimum(knobs.cols[:, None], every)
+    others = (channel_tiles - 1)[:, :, None]
+
+    def moved(words: Ints, store: bool, counts: list[Ints]) -> list[Ints]:
+        return port_cycles(
+            shape, walk.which, store=store, beats=words * beats, burst=knobs.port_burst,
+            split=split & (store or shape.vector), counts=counts,
+        )  # fmt: skip
+
+    acts = moved(walk.input_words(walk.groups, 0) * shape.act_bits, False, [before, every, first])
+    planes = walk.out_planes[:, None]
+    stores = moved(walk.output_words(walk.groups, 0) * planes, True, [before, every])
+    stores_end = moved(walk.output_words(walk.groups, last) * planes, True, [before, every])
+    acts_full, acts_all = acts[0], acts[1]
+    if shape.vector:
+        acts_end = moved(walk.input_words(walk.groups, last) * shape.act_bits, False, [before, every])
+        acts_full, acts_all = others * acts_full + acts_end[0], others * acts_all + acts_end[1]
+    stores_full, stores_all = others * stores[0] + stores_end[0], others * stores[1] + stores_end[1]
+    return {
+        "first_load": weights[:, :, None] + acts[2],
+        "last_store": stores_end[1] - stores_end[0],
+        "acts_full": acts_full,
+        "acts_last": acts_all - acts_full,
+        "stores_full": stores_full,
+        "stores_last": stores_all - stores_full,
+    }
+
+
+def _weight_load(walk: _Walk, first: Ints | int) -> Ints:
+    """(designs, tiles) port cycles of the weights and thresholds of a channel tile."""
+    shape, knobs = walk.shape, walk.knobs
+    rows, per_beat = knobs.rows[:, None], np.maximum(1, knobs.port_bits // walk.width)[:, None]
+    channels = walk.channels(walk.groups, first)
+    full, rest = np.divmod(channels, rows)
+    row_beats = full * _ceil_div(rows, per_beat) + _ceil_div(rest, per_beat)
+    word_beats = np.maximum(1, walk.width // knobs.port_bits)
+    weights = row_beats * (walk.words * shape.weight_bits * word_beats)[:, None]
+    return _run(knobs, weights + channels * shape.levels * _ceil_div(THRESHOLD_BITS, knobs.port_bits)[:, None])
+
+
+def _run(knobs: Knobs, beats: Ints) -> Ints:
+    """(designs, tiles) beats plus one request a burst."""
+    return beats + _ceil_div(beats, knobs.port_burst[:, None])
+
+
+def _fetch(knobs: Knobs) -> Ints:
+    """(designs,) port cycles of a descriptor, latency not counted."""
+    beats = _ceil_div(DESCRIPTOR_BITS, knobs.port_bits)
+    return beats + _ceil_div(beats, knobs.port_burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,17 +384,34 @@ class _Costs:
 
     @classmethod
     def of(cls, tiling: _Tiling, order: str) -> _Costs:
-        weight_reloads, act_reloads = _reloads(tiling, order)
-        return cls(tiling, _stall(tiling, order), weight_reloads, act_reloads)
+        return cls(tiling, _stall(tiling, order), *_reloads(tiling, order))
+
+    def parts(self) -> dict[str, Ints]:
+        """Cycles by cause."""
+        tiling, latency = self.tiling, self.tiling.walk.knobs.port_latency[:, None, None]
+        fetched = latency + _fetch(tiling.walk.knobs)[:, None, None] + SETUP_CYCLES
+        rest = np.maximum(tiling.step, tiling.drain) - tiling.step
+        return {
+            "load_cycles": latency + tiling.first_load,
+            "fill_cycles": fetched + tiling.pipeline + FINISH_CYCLES,
+            "compute_cycles": tiling.steps * tiling.step,
+            "drain_cycles": (tiling.steps - 1) * rest + tiling.drain,
+            "stall_cycles": self.stall,
+            "store_cycles": tiling.last_store + latency,
+        }
 
     def latency(self) -> Ints:
         """Sum of all causes."""
-        tiling, fill = self.tiling, LAYER_OVERHEAD + PIPELINE_CYCLES
-        return tiling.first_load + fill + tiling.steady + tiling.tail + self.stall + tiling.last_store
+        total = np.zeros((1, 1, 1), np.int64)
+        for part in self.parts().values():
+            total = total + part
+        return total
 
     def load_busy(self) -> Ints:
         """Cycles of the port for all loads, latency not counted."""
-        return self.tiling.all_weights * self.weight_reloads + self.tiling.all_acts * self.act_reloads
+        tiling = self.tiling
+        acts = (tiling.acts_full + tiling.acts_last) * self.act_reloads
+        return tiling.weights * self.weight_reloads + acts + _fetch(tiling.walk.knobs)[:, None, None]
 
     def act_words(self) -> Ints:
         """Plane words of activations that cross the port."""
@@ -334,38 +422,9 @@ class _Costs:
     def read_bits(self) -> Ints:
         """Bits read through the port."""
         walk, shape = self.tiling.walk, self.tiling.walk.shape
-        per_channel = walk.words * walk.weight_planes * walk.width + shape.levels * THRESHOLD_BITS
+        per_channel = walk.words * shape.weight_bits * walk.width + shape.levels * THRESHOLD_BITS
         weights = (shape.out_channels * per_channel)[:, None, None] * self.weight_reloads
-        return weights + self.act_words() * walk.width
-
-
-def _grid_unit(walk: _Walk, space_tiles: Ints) -> dict[str, Ints]:
-    step = (walk.words * walk.act_passes * walk.weight_passes)[:, None, None]
-    drain = (walk.knobs.cols * walk.raw_factor)[:, None, None]
-    area = walk.blocks.area
-    steps = walk.channel_groups[:, None, None] * space_tiles * area
-    return {
-        "compute": steps * step,
-        "steady": steps * np.maximum(step, drain),
-        "drain_busy": steps * drain,
-        "tail": drain,
-    }
-
-
-def _vector_unit(walk: _Walk, blocks: Ints) -> dict[str, Ints]:
-    passes = (walk.shape.taps * walk.act_passes)[:, None, None]
-    post = (
-        _ceil_div(walk.width, walk.knobs.rows) * walk.raw_factor if walk.shape.sums else np.ones_like(walk.knobs.rows)
-    )
-    post = post[:, None, None]
-    area = walk.blocks.area
-    words = blocks * area * walk.words[:, None, None]
-    return {
-        "compute": words * passes,
-        "steady": words * np.maximum(passes, post),
-        "drain_busy": words * post,
-        "tail": post,
-    }
+        return DESCRIPTOR_BITS + weights + self.act_words() * walk.width
 
 
 def _reloads(tiling: _Tiling, order: str) -> tuple[Ints, Ints]:
@@ -377,65 +436,56 @@ def _reloads(tiling: _Tiling, order: str) -> tuple[Ints, Ints]:
 
 
 def _stall(tiling: _Tiling, order: str) -> Ints:
-    """Waits at the changes of the outer and of the inner tile, by means over the layer."""
-    vector, knobs = tiling.walk.shape.vector, tiling.walk.knobs
-    latency, shared = knobs.port_latency[:, None, None], knobs.port_shared[:, None, None] != 0
-    count = tiling.channel_tiles * tiling.space_tiles
-    weights = tiling.all_weights / tiling.channel_tiles
-    acts = tiling.all_acts / (count if vector else tiling.space_tiles)
-    unit, store = tiling.steady / count, tiling.all_stores / count
-    if order == WEIGHT:
-        outer, inner, outer_load, inner_load = tiling.channel_tiles, tiling.space_tiles, weights, acts
-    else:
-        outer, inner, outer_load, inner_load = tiling.space_tiles, tiling.channel_tiles, acts, weights
-
-    def wait(load: Floats | Ints) -> Floats:
-        busy = np.where(shared, load + store, np.maximum(load, store))
-        return np.maximum(unit, busy) - unit
-
-    both = np.where((inner > 1) | vector, outer_load + inner_load, outer_load)
-    stall = (outer - 1) * wait(latency + both)
-    stall = stall + outer * (inner - 1) * wait(latency + inner_load)
-    return np.ceil(stall).astype(np.int64)
+    """Waits of the grid at the changes of tiles, kind by kind, as `hwmodels.analytical` adds them."""
+    changes = _weight_changes if order == WEIGHT else _activation_changes
+    wait: Floats = np.zeros((1, 1, 1))
+    for count, last, load in changes(tiling):
+        unit, store = _ending(tiling, last)
+        wait = wait + count * (_period(tiling, unit, store, load) - unit)
+    return np.ceil(wait).astype(np.int64)
 
 
-def _weight_load(walk: _Walk, groups: Ints) -> Ints:
-    per_row = walk.words * walk.weight_planes * walk.width + walk.shape.levels * THRESHOLD_BITS
-    return _run(walk.knobs, groups * (walk.knobs.rows * per_row)[:, None])
+Change = tuple[Ints, bool, Floats]
+"""Like changes from a tile to the next: how many, whether they end a last space tile, and the load that begins."""
 
 
-def _act_load(walk: _Walk, groups: Ints, channel_tiles: Ints) -> Ints:
-    """One column's patch."""
-    shape = walk.shape
-    words = walk.input_words(groups)[:, :, None] * (shape.act_bits * walk.width)
-    pixels = walk.blocks.patch_cols
-    runs = walk.blocks.runs
-    runs = np.where(channel_tiles > 1, pixels, runs) if shape.vector else runs
-    height = walk.blocks.patch_rows
-    return np.asarray(shape.operands * height * runs * _run(walk.knobs, pixels // runs * words))
+def _weight_changes(tiling: _Tiling) -> list[Change]:
+    channels, space = tiling.channel_tiles, tiling.space_tiles
+    weights, (full_load, last_load) = tiling.weights / channels, tiling.act_means()
+    stays = last_load if tiling.walk.shape.vector else np.zeros((1, 1, 1))
+    return [
+        (channels * np.maximum(space - 2, 0), False, full_load),
+        (channels * np.minimum(space - 1, 1), False, last_load),
+        (channels - 1, True, weights + np.where(space > 1, full_load, stays)),
+    ]
 
 
-def _store(walk: _Walk, groups: Ints) -> Ints:
-    """One column's output."""
-    shape, total = walk.shape, walk.channel_groups[:, None]
-    some = np.minimum(groups * walk.knobs.rows[:, None], shape.out_channels)
-    channels = np.where(groups == total, shape.out_channels, some)
-    if shape.out_bits is None:
-        pixel_bits = channels * RAW_BITS
-    else:
-        pixel_bits = _ceil_div(channels, walk.width) * (shape.out_bits * walk.width)
-    height = walk.blocks.height
-    width = walk.blocks.width
-    whole = (groups == total)[:, :, None]
-    runs = np.where(whole, height, height * width)
-    length = np.where(whole, width, 1)
-    return np.asarray(runs * _run(walk.knobs, length * pixel_bits[:, :, None]))
+def _activation_changes(tiling: _Tiling) -> list[Change]:
+    channels, space = tiling.channel_tiles, tiling.space_tiles
+    weights, (full_load, last_load) = tiling.weights / channels, tiling.act_means()
+    again = np.where(channels > 1, weights, 0.0)
+    return [
+        ((space - 1) * (channels - 1), False, weights),
+        (channels - 1, True, weights),
+        (np.maximum(space - 2, 0), False, again + full_load),
+        (np.minimum(space - 1, 1), False, again + last_load),
+    ]
 
 
-def _run(knobs: Knobs, bits: Ints) -> Ints:
-    axes = (slice(None), *(None,) * (bits.ndim - 1))
-    beats = _ceil_div(bits, knobs.port_bits[axes])
-    return beats + _ceil_div(beats, knobs.port_burst[axes])
+def _ending(tiling: _Tiling, last: bool) -> tuple[Floats, Floats]:
+    """Unit cycles and store of the tile that ends: one of the last space tile, or one with a block in every column."""
+    if last:
+        return tiling.unit(tiling.last_columns), tiling.stores_last / tiling.channel_tiles
+    store = tiling.stores_full / (tiling.channel_tiles * np.maximum(tiling.space_tiles - 1, 1))
+    return tiling.unit(tiling.walk.knobs.cols[:, None, None]), store
+
+
+def _period(tiling: _Tiling, unit: Floats, store: Floats, load: Floats) -> Floats:
+    knobs = tiling.walk.knobs
+    behind = np.minimum(tiling.step, tiling.drain) + tiling.pipeline
+    load = knobs.port_latency[:, None, None] + load
+    port = np.where(knobs.port_shared[:, None, None] != 0, load + store, np.maximum(load, store))
+    return np.asarray(np.maximum(np.maximum(unit, port), (unit + behind + store) / 2))
 
 
 def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
@@ -447,54 +497,45 @@ def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
     def at(values: Ints) -> Ints:
         return np.broadcast_to(values, full)[rows, tile, block]
 
-    tiling = costs.tiling
-    steps = at(tiling.space_tiles * walk.blocks.area)
-    counts = _action_columns(walk, steps, at(costs.weight_reloads), at(costs.act_words()))
+    tiling, area = costs.tiling, walk.blocks.area
+    counts = {name: at(values) for name, values in costs.parts().items()}
+    counts.update(_action_columns(walk, at(walk.blocks.count * area), at(tiling.space_tiles * area)))
+    reloads = at(costs.weight_reloads) * walk.shape.out_channels
     counts.update(
-        load_cycles=at(tiling.first_load),
-        fill_cycles=np.full(walk.knobs.size, LAYER_OVERHEAD + PIPELINE_CYCLES),
-        compute_cycles=at(tiling.compute),
-        drain_cycles=at(tiling.steady - tiling.compute + tiling.tail),
-        stall_cycles=at(costs.stall),
-        store_cycles=at(tiling.last_store),
-        compute_busy=at(tiling.compute),
-        drain_busy=at(tiling.drain_busy),
+        activation_writes=at(costs.act_words()),
+        weight_writes=reloads * walk.words * walk.shape.weight_bits,
+        threshold_writes=reloads * walk.shape.levels,
+        compute_busy=counts["compute_cycles"],
+        drain_busy=at(tiling.steps * tiling.drain),
         load_busy=at(costs.load_busy()),
-        store_busy=at(tiling.all_stores),
+        store_busy=at(tiling.stores_full + tiling.stores_last),
         memory_read_bits=at(costs.read_bits()),
-        memory_write_bits=np.full(walk.knobs.size, _write_bits(walk)),
+        memory_write_bits=walk.shape.positions * _map_words(walk) * walk.width,
     )
     return counts
 
 
-def _write_bits(walk: _Walk) -> int:
-    shape = walk.shape
-    if shape.out_bits is None:
-        return shape.positions * shape.out_channels * RAW_BITS
-    return shape.positions * int(_ceil_div(shape.out_channels, walk.width)) * shape.out_bits * walk.width
+def _map_words(walk: _Walk) -> Ints:
+    """(designs,) plane words of one position of the map that a layer emits."""
+    return _ceil_div(walk.shape.out_channels, walk.width) * walk.out_planes
 
 
-def _action_columns(walk: _Walk, block_steps: Ints, weight_reloads: Ints, act_words: Ints) -> dict[str, Ints]:
+def _action_columns(walk: _Walk, walked: Ints, block_steps: Ints) -> dict[str, Ints]:
+    """(designs,) actions of the unit and the output buffer: `walked` positions, `block_steps` positions of one column."""
     shape, knobs = walk.shape, walk.knobs
-    outputs = shape.positions * shape.out_channels
-    zero = np.zeros(knobs.size, np.int64)
+    results, zero = walked * shape.out_channels, np.zeros(knobs.size, np.int64)
     counts = dict.fromkeys((item.name for item in fields(Actions)), zero)
-    counts["threshold_compares"] = zero + (outputs * (shape.out_bits or 0) if shape.thresholds else 0)
-    counts["activation_writes"] = act_words
-    if shape.out_bits is None:
-        counts["raw_writes"] = zero + outputs
-    else:
-        counts["output_writes"] = zero + shape.positions * _ceil_div(shape.out_channels, walk.width) * shape.out_bits
+    counts["threshold_compares"] = results * (shape.out_bits or 0) if shape.thresholds else zero
+    counts["output_writes"] = walked * _map_words(walk)
     if shape.vector:
-        taps = shape.positions * shape.taps * walk.words
+        taps = walked * shape.taps * walk.words
         counts["vector_words"] = taps * shape.act_bits
         counts["activation_reads"] = taps * walk.act_passes * knobs.act_lanes
         return counts
-    step = walk.words * walk.act_passes * walk.weight_passes
-    counts["xnor_words"] = outputs * walk.words * shape.act_bits * walk.weight_planes
-    counts["accumulations"] = outputs * step
-    counts["combines"] = outputs * shape.act_bits * walk.weight_planes
-    counts["activation_reads"] = walk.channel_groups * shape.positions * step * knobs.act_lanes
+    step, pairs = walk.words * walk.act_passes * walk.weight_passes, shape.act_bits * shape.weight_bits
+    counts["xnor_words"] = results * walk.words * pairs
+    counts["accumulations"] = results * step
+    counts["combines"] = results * pairs
+    counts["activation_reads"] = walk.channel_groups * walked * step * knobs.act_lanes
     counts["weight_reads"] = shape.out_channels * block_steps * step * knobs.weight_lanes
-    counts["weight_writes"] = shape.out_channels * walk.words * walk.weight_planes * weight_reloads
     return counts

@@ -11,7 +11,7 @@ KINDS = ("array", "mac")
 DATAFLOWS = ("weight", "activation", "best")
 MEMORIES = ("dram", "sram")
 MAX_ACC_BITS = 32
-"""A raw accumulator is one 32-bit word in memory."""
+"""As wide as a threshold in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class Design:
     """A rows x cols array of PEs as `docs/machine.md` describes it. Raises ValueError naming the knob.
 
     `kind` "array" computes with xnor-popcount branches, "mac" with integer multipliers of max_act_bits x max_weight_bits.
-    Depths count entries of one bank, both halves of the double buffer included.
+    Depths count entries of one bank, both halves of the double buffer included; an entry of the threshold bank is a
+    channel group, whose thresholds lie in max_act_bits memories, 2^i of them at every entry of stage i.
     """
 
     kind: Literal["array", "mac"] = "array"
@@ -33,7 +34,7 @@ class Design:
     weight_depth: int = 1024
     act_depth: int = 1024
     out_depth: int = 1024
-    threshold_depth: int = 512
+    threshold_depth: int = 32
     port_bits: int = 64
     port_shared: bool = True
     port_latency: int = 20
@@ -56,10 +57,10 @@ class Design:
         _check_choice("kind", self.kind, KINDS)
         _check_choice("dataflow", self.dataflow, DATAFLOWS)
         _check_choice("memory", self.memory, MEMORIES)
-        if self.port_latency < 0 or self.memory_kib < 0:
-            raise ValueError(
-                f"{where}: port_latency and memory_kib must be >= 0, not {self.port_latency} and {self.memory_kib}"
-            )
+        for name in ("port_latency", "memory_kib"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ValueError(f"{where}: {name} must be an integer >= 0, not {value!r}")
         if not 0 < self.clock_mhz < 100_000:
             raise ValueError(f"{where}: clock_mhz must be between 0 and 100000, not {self.clock_mhz}")
         problem = illegal(self)
@@ -97,10 +98,12 @@ class Design:
 def illegal(design: Design) -> str | None:
     """Why knobs that are legal one by one do not make a machine together, or None; one sentence a reason.
 
-    The vectorised sweep applies the same three rules (`hwmodels.knobs.illegal_reasons`); a test holds them equal.
+    The vectorised sweep applies the same four rules (`hwmodels.knobs.illegal_reasons`); a test holds them equal.
     """
     if design.rows % design.width and design.width % design.rows:
         return f"rows must divide width or be a multiple of it, not {design.rows} with width {design.width}"
+    if design.port_bits % design.width and design.width % design.port_bits:
+        return f"port_bits must divide width or be a multiple of it, not {design.port_bits} with width {design.width}"
     if design.kind == "array" and design.lanes_a > design.max_act_bits:
         return f"lanes_a must be at most max_act_bits {design.max_act_bits}, not {design.lanes_a}"
     if design.kind == "array" and design.lanes_w > design.max_weight_bits:

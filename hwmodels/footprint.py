@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from hwmodels.analytical import RAW_BITS, THRESHOLD_BITS
 from hwmodels.geometry import geometry, reduction
+from hwmodels.mapping import THRESHOLD_BITS, emitted_planes
 from workloads.layers import Flatten, Layer, Shape, ceil_div
 from workloads.network import Network
 
 
-def footprint_bits(network: Network, *, kind: str, rows: int, width: int) -> int:
+def footprint_bits(network: Network, *, rows: int, width: int) -> int:
     """Bits of memory that the network takes on a machine of this shape (docs/machine.md, section 2)."""
-    return sum(_parameter_bits(layer, kind, rows, width) for layer in network.layers) + _live_bits(network, width)
+    parameters = sum(_parameter_bits(layer, rows, width) for layer in network.layers)
+    return parameters + _live_bits(network, rows, width)
 
 
-def _parameter_bits(layer: Layer, kind: str, rows: int, width: int) -> int:
+def _parameter_bits(layer: Layer, rows: int, width: int) -> int:
     shape = geometry(layer, width)
     if shape is None:
         return 0
-    walk = reduction(shape, kind=kind, rows=rows, width=width)
-    planes = 0 if shape.vector else walk.words * walk.weight_planes * width
-    return shape.out_channels * (planes + shape.levels * THRESHOLD_BITS)
+    walk = reduction(shape, rows=rows, width=width)
+    return shape.out_channels * (walk.words * walk.weight_planes * width + shape.levels * THRESHOLD_BITS)
 
 
-def _live_bits(network: Network, width: int) -> int:
+def _live_bits(network: Network, rows: int, width: int) -> int:
     """The most that maps take while some layer runs: those still to be read, plus the one being written."""
     same = _aliases(network)
     last_use = {same[name]: index for index, node in enumerate(network.nodes) for name in node.inputs}
     sizes = {network.input.name: _input_bits(network, width)}
     worst = 0
     for index, node in enumerate(network.nodes):
-        if isinstance(node.layer, Flatten):
+        shape = geometry(node.layer, width)
+        if shape is None:
             continue
-        sizes[node.layer.name] = _map_bits(node.layer.out_shape, node.layer.out_bits, width)
+        planes = emitted_planes(shape, reduction(shape, rows=rows, width=width))
+        sizes[node.layer.name] = _map_bits(node.layer.out_shape, planes, width)
         live = [name for name in sizes if last_use.get(name, -1) >= index or name == node.layer.name]
         worst = max(worst, sum(sizes[name] for name in live))
     return worst
@@ -57,7 +59,6 @@ def _input_bits(network: Network, width: int) -> int:
     )
 
 
-def _map_bits(shape: Shape, bits: int | None, width: int) -> int:
+def _map_bits(shape: Shape, planes: int, width: int) -> int:
     channels, height, columns = shape
-    pixel = channels * RAW_BITS if bits is None else ceil_div(channels, width) * bits * width
-    return height * columns * pixel
+    return height * columns * ceil_div(channels, width) * planes * width

@@ -68,35 +68,31 @@ def geometry(layer: Layer, width: int) -> Geometry | None:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """How one dot product is walked: words per window, weight planes streamed, channel groups in all.
+    """How one dot product is walked: words per window, weight planes streamed, channel groups of R in all.
 
-    `one_tile`: the channel groups of a grouped layer end inside an output word, so only all of them make a tile.
+    `spanned`: channel words of one tap. `expanded`: a group does not fill words, so zeros are streamed as two opposite
+    planes, one after the other: words = 2 * taps * spanned, and every sum is doubled.
     """
 
     words: int
     weight_planes: int
     channel_groups: int
-    one_tile: bool = False
+    spanned: int
+    expanded: bool = False
 
 
 @lru_cache(maxsize=65536)
-def reduction(shape: Geometry, *, kind: str, rows: int, width: int) -> Reduction:
-    """F1, K' and the number of groups of `rows` output channels (docs/machine.md, section 2).
-
-    A multiplier knows zero, so only planes (`kind` "array") pay for the zero weights of a group that shares its words.
-    """
+def reduction(shape: Geometry, *, rows: int, width: int) -> Reduction:
+    """F1, K and the number of groups of `rows` output channels (docs/machine.md, section 2)."""
+    groups, taps = ceil_div(shape.out_channels, rows), prod(shape.kernel)
     words = ceil_div(shape.channels, width)
     if shape.vector:
-        return Reduction(words, 0, ceil_div(shape.out_channels, rows))
-    if shape.groups == 1:
-        return Reduction(prod(shape.kernel) * words, shape.weight_bits, ceil_div(shape.out_channels, rows))
-    if shape.channels % width == 0:
-        outputs = shape.out_channels // shape.groups
-        channel_groups = shape.groups * ceil_div(outputs, rows)
-        return Reduction(prod(shape.kernel) * words, shape.weight_bits, channel_groups, one_tile=outputs % rows != 0)
-    planes = shape.weight_bits * (2 if kind == "array" else 1)
-    spanned = prod(shape.kernel) * _spanned_words(shape, rows, width)
-    return Reduction(spanned, planes, ceil_div(shape.out_channels, rows))
+        return Reduction(words, 0, groups, words)
+    aligned = shape.channels % width == 0 and (shape.out_channels // shape.groups) % rows == 0
+    if shape.groups == 1 or aligned:
+        return Reduction(taps * words, shape.weight_bits, groups, words)
+    spanned = _spanned_words(shape, rows, width)
+    return Reduction(2 * taps * spanned, shape.weight_bits, groups, spanned, expanded=True)
 
 
 def block_sides(size: int) -> tuple[int, ...]:
@@ -110,37 +106,47 @@ def block_sides(size: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
-    """What one block reads along one axis: pixels held, runs they come in, and pixels of all blocks inside the map."""
+class Axis:
+    """What blocks of `side` outputs read along one axis: `windows` pieces of `span` pixels, `step` apart.
 
-    blocks: int
-    pixels: int
-    runs: int
-    inside: int
+    Where windows meet (stride <= window) a block reads one piece; where they do not, one a window, and skips what lies
+    between. `origins`: first coordinate of each block, negative inside the padding. `inside`: for each block the pixels
+    of its pieces that lie inside the map, pieces that lie outside left out. `outputs`: outputs of each block in the map.
+    """
+
+    windows: int
+    span: int
+    step: int
+    origins: tuple[int, ...]
+    inside: tuple[tuple[int, ...], ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks along the axis."""
+        return len(self.origins)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that a block's patch holds, pads included."""
+        return self.windows * self.span
 
 
 @lru_cache(maxsize=65536)
-def patch(shape: Geometry, axis: int, side: int) -> Patch:
-    """The patch of a block of `side` outputs along axis 0 (rows) or 1 (columns).
-
-    pixels = (side - 1) * min(stride, span) + span, span = (kernel - 1) * dilation + 1: rows and columns that no window
-    touches (stride > span) are not loaded, at the price of one run per window along the row.
-    """
-    stride, span = shape.stride[axis], (shape.kernel[axis] - 1) * shape.dilation[axis] + 1
-    blocks = ceil_div(shape.out_size[axis], side)
-    pixels = (side - 1) * min(stride, span) + span
-    inside = sum(_inside(shape, axis, block * side, side, span) for block in range(blocks))
-    return Patch(blocks, pixels, side if stride > span else 1, inside)
-
-
-def _inside(shape: Geometry, axis: int, first: int, side: int, span: int) -> int:
-    """Pixels of one block's patch that lie inside the map; the others are pads that never reach the port."""
-    stride, size = shape.stride[axis], shape.in_size[axis]
-    start = first * stride - shape.before[axis]
-    if stride <= span:
-        return max(0, min(size, start + (side - 1) * stride + span) - max(0, start))
-    starts = (start + index * stride for index in range(side))
-    return sum(max(0, min(size, begin + span) - max(0, begin)) for begin in starts)
+def axis(shape: Geometry, index: int, side: int) -> Axis:
+    """Blocks of `side` outputs along axis 0 (rows) or 1 (columns) of a layer."""
+    stride, size, out = shape.stride[index], shape.in_size[index], shape.out_size[index]
+    window = (shape.kernel[index] - 1) * shape.dilation[index] + 1
+    meet = stride <= window
+    windows, span = (1, (side - 1) * stride + window) if meet else (side, window)
+    origins = tuple(first * stride - shape.before[index] for first in range(0, out, side))
+    inside = []
+    for origin in origins:
+        pieces = (origin + number * stride for number in range(windows))
+        lengths = (min(size, begin + span) - max(0, begin) for begin in pieces)
+        inside.append(tuple(length for length in lengths if length > 0))
+    outputs = tuple(min(side, out - first) for first in range(0, out, side))
+    return Axis(windows, span, stride, origins, tuple(inside), outputs)
 
 
 def _spanned_words(shape: Geometry, rows: int, width: int) -> int:

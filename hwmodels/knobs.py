@@ -12,8 +12,8 @@ from hwmodels.design import MAX_ACC_BITS
 
 Ints = npt.NDArray[np.int64]
 
-ILLEGAL = ("rows x width", "lanes_a", "lanes_w")
-"""The three rules of `hwmodels.design.illegal`, in its order."""
+ILLEGAL = ("rows x width", "port_bits x width", "lanes_a", "lanes_w")
+"""The four rules of `hwmodels.design.illegal`, in its order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,7 @@ def illegal_reasons(knobs: Knobs) -> npt.NDArray[np.str_]:
     plane = knobs.kind == "array"
     broken = [
         (knobs.rows % knobs.width != 0) & (knobs.width % knobs.rows != 0),
+        (knobs.port_bits % knobs.width != 0) & (knobs.width % knobs.port_bits != 0),
         plane & (knobs.lanes_a > knobs.max_act_bits),
         plane & (knobs.lanes_w > knobs.max_weight_bits),
     ]

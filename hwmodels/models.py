@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hwmodels.activity import Activity, total
-from hwmodels.analytical import Evaluated, Misfit, evaluate_layer
+from hwmodels.analytical import Evaluated, evaluate_layer
 from hwmodels.cost import Cost, price, silicon
 from hwmodels.design import Design
 from hwmodels.footprint import footprint_bits
+from hwmodels.mapping import Misfit
 from hwmodels.pricing import Build
 from hwmodels.technology import Technology, technology
 from workloads.layers import Conv, Dense, Layer
@@ -92,7 +93,7 @@ def check_memory(network: Network, design: Design) -> None:
     """Raise Misfit unless an on-chip memory holds the network."""
     if design.memory != "sram":
         return
-    needed = -(-footprint_bits(network, kind=design.kind, rows=design.rows, width=design.width) // 8192)
+    needed = -(-footprint_bits(network, rows=design.rows, width=design.width) // 8192)
     if needed > design.memory_kib:
         raise Misfit(
             "memory_kib", f"network {network.name!r}: memory_kib must be at least {needed}, not {design.memory_kib}"

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hwmodels.activity import Activity
-from hwmodels.analytical import RAW_BITS
 from hwmodels.design import Design
 from hwmodels.knobs import Knobs
+from hwmodels.mapping import VECTOR_BITS
 from hwmodels.technology import Technology
 
 Number = Any
@@ -125,11 +125,15 @@ class Bank:
 
 
 def banks(k: Design | Knobs) -> tuple[Bank, ...]:
-    """The buffers of the machine (docs/machine.md, section 1)."""
+    """The buffers of the machine (docs/machine.md, section 1).
+
+    The A stages of a post unit have tables of threshold_depth * 2^i entries; they are priced as A tables of their mean size.
+    """
+    stages = k.max_act_bits
     return (
         Bank("weight", k.rows, k.weight_depth, k.weight_lanes * k.width),
-        Bank("activation", k.cols, k.act_depth, k.act_lanes * k.width + 1),
-        Bank("threshold", k.rows, k.threshold_depth, k.acc_bits),
+        Bank("activation", k.cols, k.act_depth, k.act_lanes * k.width),
+        Bank("threshold", k.rows * stages, k.threshold_depth * (2**stages - 1) / stages, k.acc_bits),
         Bank("output", 1, k.out_depth, k.rows * k.max_act_bits),
     )
 
@@ -148,10 +152,6 @@ def total(terms: Sequence[Term], *, component: str | None = None, unit: str | No
         if component in (None, term.component) and unit in (None, term.unit):
             amount = amount + term.amount
     return amount
-
-
-VECTOR_BITS = 16
-"""Adder and register bits of one lane of the vector unit: 8-bit codes summed over up to 256 taps."""
 
 
 def _operand_bits(k: Design | Knobs) -> Number:
@@ -278,11 +278,11 @@ def _accesses(activity: Activity, k: Design | Knobs) -> list[tuple[str, Bank, Nu
     """Entry reads and writes of each buffer; an entry holds all lanes of a word."""
     a = activity.actions
     weight, act, threshold, output = banks(k)
-    stored = (a.output_writes * k.width + a.raw_writes * RAW_BITS) / output.bits
+    stored = a.output_writes * k.width / output.bits
     return [
         ("weight buffer", weight, a.weight_reads / k.weight_lanes, a.weight_writes / k.weight_lanes),
         ("activation buffer", act, a.activation_reads / k.act_lanes, a.activation_writes / k.act_lanes),
-        ("threshold buffer", threshold, a.threshold_compares, 0),
+        ("threshold buffer", threshold, a.threshold_compares, a.threshold_writes),
         ("output buffer", output, stored, stored),
     ]
 
@@ -323,7 +323,7 @@ def _shared_energy(activity: Activity, build: Build, t: Technology) -> list[Term
             *terms,
             Term(
                 "leakage",
-                "static power, mW us",
+                "static power over the latency, mW us",
                 pj_per_mw / 1000.0,
                 t["static_power"] * 1000.0,
                 "pJ",

@@ -34,10 +34,10 @@ class Actions:
     """Plane words written into the activation buffer."""
     weight_writes: int = 0
     """Plane words written into the weight buffer."""
+    threshold_writes: int = 0
+    """Thresholds written into the tables of the post units."""
     output_writes: int = 0
-    """Plane words of codes written into the output buffer."""
-    raw_writes: int = 0
-    """Raw 32-bit accumulators written into the output buffer, where a layer emits no codes."""
+    """Plane words written into the output buffer: of codes, or of the two's complement of raw accumulators."""
 
     def __add__(self, other: Actions) -> Actions:
         return Actions(

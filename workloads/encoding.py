@@ -170,11 +170,18 @@ def packed_windows(layer: Contraction, width: int) -> bool:
     """Whether windows are packed densely, ceil(N / width) words, instead of tap by tap.
 
     The machine keeps maps channel-last and reads whole words, so every tap of a kernel starts a new word. A host that
-    packs windows itself may close the gaps, unless taps must be masked one by one; it does where that saves words.
+    packs windows itself may close the gaps, unless taps must be masked one by one or channel groups read windows of their
+    own; it does where that saves words.
     """
     taps, channels = reduction_taps(layer)
     masked = isinstance(layer, Conv) and any(layer.padding) and layer.pad_code is None
-    return layer.from_host and not masked and ceil_div(layer.reduction, width) < taps * ceil_div(channels, width)
+    grouped = isinstance(layer, Conv) and layer.groups > 1
+    return (
+        layer.from_host
+        and not masked
+        and not grouped
+        and ceil_div(layer.reduction, width) < taps * ceil_div(channels, width)
+    )
 
 
 def words_per_window(layer: Contraction, width: int) -> int:

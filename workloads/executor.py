@@ -151,7 +151,7 @@ def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitte
     # A window always holds a real position, so a padding of u = 0, the smallest code, never wins.
     best = kernels.largest(kernels.pad(sources[0], layer.padding, 0), layer.kernel, layer.stride)
     passed = Actions(vector_words=_vector_words(layer, prod(layer.kernel), width))
-    return _passed(layer, best, passed + Actions(output_writes=_code_words(layer, width)))
+    return _passed(layer, best, passed + Actions(output_writes=_plane_words(layer, layer.act_bits, width)))
 
 
 def _contract(layer: Contraction, source: Bits, weights: Operand, parameters: Parameters, width: int) -> _Emitted:
@@ -182,14 +182,16 @@ def _summed(layer: Pool | Add, added: Ints, count: int, parameters: Parameters, 
     return _finish(layer, sums, parameters, Actions(vector_words=_vector_words(layer, count, width)), width)
 
 
-def _finish(layer: Layer, sums: Integers, parameters: Parameters, actions: Actions, width: int) -> _Emitted:
+def _finish(
+    layer: Contraction | Pool | Add, sums: Integers, parameters: Parameters, actions: Actions, width: int
+) -> _Emitted:
     """Check the declared accumulator, then emit codes if the layer does."""
     _check_fits(layer, sums, parameters.acc_bits)
     if layer.out_bits is None or parameters.thresholds is None:
-        return _Emitted(sums, None, actions + Actions(raw_writes=sums.size // sums.shape[-1]))
+        return _Emitted(sums, None, actions + Actions(output_writes=_plane_words(layer, layer.acc_bits, width)))
     compares = layer.out_bits * prod(layer.out_shape)
     emitted = kernels.emit(sums.reshape(len(sums), -1), *_levels(parameters.thresholds, sums.dtype))
-    written = Actions(threshold_compares=compares, output_writes=_code_words(layer, width))
+    written = Actions(threshold_compares=compares, output_writes=_plane_words(layer, layer.out_bits, width))
     return _Emitted(sums, emitted.reshape(sums.shape), actions + written)
 
 
@@ -222,9 +224,9 @@ def _vector_words(layer: Pool | Add, taps: int, width: int) -> int:
     return taps * layer.act_bits * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
 
 
-def _code_words(layer: Layer, width: int) -> int:
-    """Plane words of the emitted codes, channel-last: positions * ceil(channels / width) * out_bits."""
-    return (layer.out_bits or 0) * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
+def _plane_words(layer: Layer, planes: int, width: int) -> int:
+    """Plane words of an emitted map, channel-last: positions * ceil(channels / width) * planes."""
+    return planes * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
 
 
 def _outputs(sums: Integers, parameters: Parameters) -> Floats:

@@ -15,9 +15,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from hwmodels.analytical import Mapping, evaluate_layer, evaluate_mapping
+from hwmodels.analytical import evaluate_layer, evaluate_mapping
 from hwmodels.design import Design
 from hwmodels.geometry import geometry, reduction
+from hwmodels.mapping import Mapping
 from tests.hwmodels.samples import random_conv, random_layer
 from workloads.actions import Actions
 from workloads.executor import run
@@ -68,7 +69,7 @@ def one_block(layer: Layer, width: int) -> Actions:
     """One tile, one block: a block that reaches beyond the map reads weights for positions that are none."""
     shape = geometry(layer, width)
     assert shape is not None
-    groups = reduction(shape, kind="array", rows=1, width=width).channel_groups
+    groups = reduction(shape, rows=1, width=width).channel_groups
     return evaluate_mapping(shape, one_pe(width), Mapping("weight", groups, shape.out_size)).activity.actions
 
 
@@ -153,7 +154,7 @@ def test_windows_are_written_one_by_one_in_blocks_of_one(width: int) -> None:
         padded = isinstance(layer, Conv) and any(layer.padding) and shape.kernel == layer.kernel
         if shape.dilation != (1, 1) or padded:
             continue
-        groups = reduction(shape, kind="array", rows=1, width=width).channel_groups
+        groups = reduction(shape, rows=1, width=width).channel_groups
         activity = evaluate_mapping(shape, one_pe(width), Mapping("weight", groups, (1, 1))).activity
         assert activity.actions.activation_writes == counted(single(layer), width)[layer.name].activation_writes, layer
         compared += 1

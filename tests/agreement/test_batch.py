@@ -15,12 +15,13 @@ import pytest
 from hwmodels import batch
 from hwmodels.activity import Activity
 from hwmodels.activity import total as activity_total
-from hwmodels.analytical import Mapping, Misfit, evaluate_layer, evaluate_mapping
+from hwmodels.analytical import evaluate_layer, evaluate_mapping
 from hwmodels.batch import COUNTS
 from hwmodels.cost import Cost, price
 from hwmodels.design import Design, illegal
 from hwmodels.geometry import geometry
 from hwmodels.knobs import ILLEGAL, NUMERIC, Knobs, illegal_reasons
+from hwmodels.mapping import Mapping, Misfit
 from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES
 from tests.agreement.walk import Walk, up, window
@@ -114,7 +115,7 @@ def test_every_reason_not_to_fit_is_named_alike(reason: str) -> None:
     changes: dict[str, Any] = {
         "max_act_bits": {"max_act_bits": 2}, "max_weight_bits": {"max_weight_bits": 2},
         "acc_bits": {"max_act_bits": 3, "max_weight_bits": 3, "weight_depth": 2},
-        "weight_depth": {"weight_depth": 206}, "threshold_depth": {"threshold_depth": 12},
+        "weight_depth": {"weight_depth": 206}, "threshold_depth": {"rows": 4, "threshold_depth": 6},
         "act_depth": {"act_depth": 200}, "out_depth": {"out_depth": 6},
     }  # fmt: skip
     design = replace(fits, **changes[reason])

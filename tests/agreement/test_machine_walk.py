@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwmodels.activity import Activity
-from hwmodels.analytical import Mapping, Misfit, check_fit, evaluate_layer, evaluate_mapping, mappings
+from hwmodels.analytical import evaluate_layer, evaluate_mapping
 from hwmodels.design import Design
 from hwmodels.geometry import geometry
+from hwmodels.mapping import Mapping, Misfit, check_fit, mappings
 from tests.agreement.walk import Timeline, Walk, Walked, double_buffered, timeline, window
 from tests.hwmodels.samples import few, random_design, random_layer
 from workloads.layers import Add, Conv, Dense, Layer, Pool

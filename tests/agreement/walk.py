@@ -1,8 +1,7 @@
 """A brute-force walk of one layer on the machine, written from docs/machine.md alone: loops and counters, no formula.
 
-It visits every tile, block, position, channel group, plane group and word, and counts one by one what happens.
-Readings of the document where it is silent: positions of a block beyond the map are walked (the counters know no
-border) but produce nothing; a weight bank is read for them, the bank of a column is not; a bank entry is read whole.
+It visits every tile, block, position, channel group, plane group and word, and counts one by one what happens; then it
+replays the tiles on the ports, by the recurrence of section 5 where there are two, burst by burst where there is one.
 """
 
 from __future__ import annotations
@@ -15,26 +14,35 @@ from itertools import pairwise, product
 from hwmodels.design import Design
 from workloads.layers import Add, Conv, Dense, Layer, Pool
 
-RAW = THRESHOLD = 32
+THRESHOLD, DESCRIPTOR, SETUP, FINISH = 32, 2048, 2, 1
 Position = tuple[int, int]
 Block = tuple[Position, ...]
+Channels = list[int]
 
 
 def up(dividend: int, divisor: int) -> int:
     return (dividend + divisor - 1) // divisor
 
 
+def flat(groups: list[Channels]) -> Channels:
+    return [channel for group in groups for channel in group]
+
+
 @dataclass
 class Tile:
-    """Cycles of one tile with its own size: compute steps, and beats plus bursts of its two loads and its store."""
+    """One tile: its steps, cycles of a step, of its drain and behind it, and the bursts of its loads and its store."""
 
-    compute: int = 0
-    steady: int = 0
-    weight_load: int = 0
-    act_load: int = 0
-    store: int = 0
-    loads_weights: bool = False
-    loads_acts: bool = False
+    steps: int = 0
+    step: int = 0
+    drain: int = 0
+    pipeline: int = 0
+    load: list[int] = field(default_factory=list)
+    store: list[int] = field(default_factory=list)
+
+    @property
+    def unit(self) -> int:
+        """Cycles in which the grid (or the vector unit) is at it."""
+        return self.steps * max(self.step, self.drain)
 
 
 @dataclass
@@ -42,10 +50,6 @@ class Walked:
     """What the walk counted; `counts` has the names of workloads.actions.Actions."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    compute: int = 0
-    steady: int = 0
-    drain_busy: int = 0
-    tail: int = 0
     read_bits: int = 0
     written: set[tuple[object, ...]] = field(default_factory=set)
     write_bits: int = 0
@@ -68,6 +72,7 @@ class Window:
     act_bits: int
     weight_bits: int
     out_bits: int | None
+    acc_bits: int
     operands: int = 1
     vector: bool = False
     post: bool = True
@@ -80,11 +85,11 @@ def window(layer: Layer, width: int) -> Window:
         return Window(
             layer.in_shape[0], 1, layer.in_shape[0], layer.in_shape[1:], layer.out_shape[1:],
             pool.kernel if pool else (1, 1), pool.stride if pool else (1, 1), (1, 1),
-            (pool.padding[0], pool.padding[1]) if pool else (0, 0), layer.act_bits, 0, layer.out_bits,
+            (pool.padding[0], pool.padding[1]) if pool else (0, 0), layer.act_bits, 0, layer.out_bits, layer.acc_bits,
             operands=1 if pool else 2, vector=True, post=not (pool and pool.kind == "max"),
         )  # fmt: skip
     assert isinstance(layer, Conv | Dense)
-    out_size, bits = layer.out_shape[1:], (layer.act_bits, layer.weight_bits, layer.out_bits)
+    out_size, bits = layer.out_shape[1:], (layer.act_bits, layer.weight_bits, layer.out_bits, layer.acc_bits)
     if _host_packs(layer, width):
         return Window(layer.reduction, 1, layer.out_channels, out_size, out_size, (1, 1), (1, 1), (1, 1), (0, 0), *bits)
     if isinstance(layer, Dense):
@@ -126,33 +131,40 @@ class Walk:
         return (d.max_act_bits, d.max_weight_bits) if d.kind == "mac" else (d.lanes_a, d.lanes_w)
 
     @property
-    def unaligned(self) -> bool:
-        return self.seen.groups > 1 and (self.seen.channels // self.seen.groups) % self.design.width != 0
+    def expanded(self) -> bool:
+        """Zero weights between the groups: the window is walked twice."""
+        s, d = self.seen, self.design
+        inputs, outputs = s.channels // s.groups, s.outputs // s.groups
+        return not s.vector and s.groups > 1 and (inputs % d.width != 0 or outputs % d.rows != 0)
 
     @property
-    def weight_planes(self) -> int:
-        doubled = self.unaligned and self.design.kind == "array"
-        return 2 * self.seen.weight_bits if doubled else self.seen.weight_bits
+    def planes(self) -> int:
+        """Planes of what the layer emits: of its codes, or of its sums."""
+        s = self.seen
+        return s.out_bits if s.out_bits is not None else s.acc_bits + (1 if self.expanded else 0)
 
-    def channel_groups(self) -> list[list[int]]:
-        """Output channels that the rows work on at once: R of them, never of two groups where the groups fill words."""
+    @property
+    def levels(self) -> int:
+        s = self.seen
+        return 2**s.out_bits - 1 if s.post and s.out_bits is not None else 0
+
+    def channel_groups(self) -> list[Channels]:
+        """Output channels that the rows work on at once."""
         s, rows = self.seen, self.design.rows
-        per = s.outputs if s.groups == 1 or self.unaligned else s.outputs // s.groups
-        runs = [list(range(first, first + per)) for first in range(0, s.outputs, per)]
-        return [run[i : i + rows] for run in runs for i in range(0, len(run), rows)]
+        return [list(range(first, min(s.outputs, first + rows))) for first in range(0, s.outputs, rows)]
 
     def window_words(self) -> int:
-        """F1, counted: words that the taps of a window touch."""
+        """F1, counted: words that the taps of a window touch, once, or once for each of two opposite planes."""
         s, width = self.seen, self.design.width
         inputs, outputs = s.channels // s.groups, s.outputs // s.groups
-        if not self.unaligned:
+        if not self.expanded:
             return sum(1 for _ in product(range(s.kernel[0]), range(s.kernel[1]), range(0, inputs, width)))
         touched = [
             {(channel // outputs * inputs + i) // width for channel in group for i in range(inputs)}
             for group in self.channel_groups()
         ]
         spanned = max(max(words) - min(words) + 1 for words in touched)
-        return sum(1 for _ in product(range(s.kernel[0]), range(s.kernel[1]), range(spanned)))
+        return sum(1 for _ in product(range(2), range(s.kernel[0]), range(s.kernel[1]), range(spanned)))
 
     def blocks(self) -> list[Block]:
         """Blocks of output positions in row-major order; those at the border reach beyond the map."""
@@ -163,17 +175,24 @@ class Walk:
     def inside(self, position: Position) -> bool:
         return position[0] < self.seen.out_size[0] and position[1] < self.seen.out_size[1]
 
-    def patch(self, block: Block, axis: int) -> list[int]:
-        """Rows (axis 0) or columns of the map, pads included, that the windows of a block span."""
+    def pieces(self, block: Block, axis: int) -> list[list[int]]:
+        """Coordinates along an axis that a block reads: one piece where windows meet, else one a window; no pads."""
         s = self.seen
         span = (s.kernel[axis] - 1) * s.dilation[axis] + 1
-        starts = {position[axis] * s.stride[axis] - s.before[axis] for position in block}
-        return sorted({start + offset for start in starts for offset in range(span)})
+        starts = sorted({position[axis] * s.stride[axis] - s.before[axis] for position in block})
+        windows = [list(range(start, start + span)) for start in starts]
+        if s.stride[axis] <= span:
+            windows = [list(range(windows[0][0], windows[-1][-1] + 1))]
+        real = [[at for at in piece if 0 <= at < s.size[axis]] for piece in windows]
+        return [piece for piece in real if piece]
 
-    def tile_words(self, tile: list[list[int]]) -> int:
+    def tile_words(self, channels: Channels) -> int:
         """Channel words of a pixel that an activation tile takes: those of its own channels in a vector layer."""
-        channels = sum(len(group) for group in tile) if self.seen.vector else self.seen.channels
-        return up(channels, self.design.width)
+        return (
+            len({channel // self.design.width for channel in channels})
+            if self.seen.vector
+            else up(self.seen.channels, self.design.width)
+        )
 
     def order(self, channel_tiles: int, space_tiles: int) -> Iterator[tuple[int, int]]:
         if self.dataflow == "weight":
@@ -183,198 +202,252 @@ class Walk:
 
     def run(self, *, count: bool = True) -> Walked:
         """Walk the layer; without `count` the tiles only, whose steps then are multiplied instead of visited."""
-        result = Walked()
+        result, cols = Walked(), self.design.cols
         groups, blocks = self.channel_groups(), self.blocks()
         channel_tiles = [groups[i : i + self.groups] for i in range(0, len(groups), self.groups)]
-        space_tiles = [blocks[i : i + self.design.cols] for i in range(0, len(blocks), self.design.cols)]
+        space_tiles = [blocks[i : i + cols] for i in range(0, len(blocks), cols)]
         held: tuple[int | None, object] = (None, None)
+        result.read_bits += DESCRIPTOR
         for channel, space in self.order(len(channel_tiles), len(space_tiles)):
             wanted = (channel, (channel, space) if self.seen.vector else space)
-            tile = Tile(loads_weights=held[0] != wanted[0], loads_acts=held[1] != wanted[1])
+            tile, whole = Tile(), len(channel_tiles) == 1
+            if held[0] != wanted[0]:
+                self.load_weights(result, tile, channel_tiles[channel])
+            if held[1] != wanted[1]:
+                self.load_acts(result, tile, channel_tiles[channel], space_tiles[space], whole)
             held = wanted
-            whole = len(channel_tiles) == 1
-            self.load_weights(result, tile, channel_tiles[channel])
-            self.load_acts(result, tile, channel_tiles[channel], space_tiles[space], whole)
-            if not count:
-                self.compute_uncounted(result, tile, channel_tiles[channel], space_tiles[space])
-            elif self.seen.vector:
-                self.compute_vector(result, tile, channel_tiles[channel], space_tiles[space])
-            else:
-                self.compute_grid(result, tile, channel_tiles[channel], space_tiles[space])
-            self.store(tile, channel_tiles[channel], space_tiles[space], whole)
+            self.compute(result, tile, channel_tiles[channel], space_tiles[space], count)
+            self.store(result, tile, channel_tiles[channel], space_tiles[space], whole)
             result.tiles.append(tile)
-        result.counts["output_writes" if self.seen.out_bits is not None else "raw_writes"] = len(result.written)
         return result
 
-    def load_weights(self, result: Walked, tile: Tile, groups: list[list[int]]) -> None:
-        s, bits = self.seen, 0
-        for _ in (channel for group in groups for channel in group):
-            words = 0 if s.vector else self.window_words() * self.weight_planes
-            levels = 2**s.out_bits - 1 if s.post and s.out_bits is not None else 0
-            bits += words * self.design.width + levels * THRESHOLD
-            if tile.loads_weights:
-                result.counts["weight_writes"] += words
-        tile.weight_load = self.run_cycles(bits)
-        result.read_bits += bits if tile.loads_weights else 0
+    def load_weights(self, result: Walked, tile: Tile, groups: list[Channels]) -> None:
+        """One run: for every channel group word by word and plane by plane the rows' words, then the thresholds."""
+        s, d, beats = self.seen, self.design, 0
+        together = max(1, d.port_bits // d.width)
+        for group in groups:
+            words = 0 if s.vector else self.window_words() * s.weight_bits
+            for _ in range(words):
+                beats += sum(self.word_beats() for _ in range(0, len(group), together))
+            for _ in range(len(group) * self.levels):
+                beats += up(THRESHOLD, d.port_bits)
+            result.counts["weight_writes"] += words * len(group)
+            result.counts["threshold_writes"] += self.levels * len(group)
+            result.read_bits += words * len(group) * d.width + self.levels * len(group) * THRESHOLD
+        tile.load += self.bursts(beats)
 
-    def load_acts(self, result: Walked, tile: Tile, groups: list[list[int]], blocks: list[Block], whole: bool) -> None:
-        s, pixel_words = self.seen, self.tile_words(groups) * self.seen.act_bits
-        for _, block in product(range(s.operands), blocks):
-            columns = self.patch(block, 1)
-            if s.vector and not whole:
-                runs = [1] * len(columns)
-            else:
-                breaks = [i for i in range(1, len(columns)) if self.breaks(columns, i)]
-                runs = [b - a for a, b in zip([0, *breaks], [*breaks, len(columns)], strict=True)]
-            for y in self.patch(block, 0):
-                tile.act_load += sum(self.run_cycles(run * pixel_words * self.design.width) for run in runs)
-                real = sum(1 for x in columns if 0 <= y < s.size[0] and 0 <= x < s.size[1])
-                if tile.loads_acts:
-                    result.counts["activation_writes"] += real * pixel_words
-                    result.read_bits += real * pixel_words * self.design.width
+    def load_acts(self, result: Walked, tile: Tile, groups: list[Channels], blocks: list[Block], whole: bool) -> None:
+        words = self.tile_words(flat(groups)) * self.seen.act_bits
+        for block, _ in product(blocks, range(self.seen.operands)):
+            rows = [y for piece in self.pieces(block, 0) for y in piece]
+            for _, piece in product(rows, self.pieces(block, 1)):
+                runs = [1] * len(piece) if self.seen.vector and not whole else [len(piece)]
+                for pixels in runs:
+                    tile.load += self.bursts(pixels * words * self.word_beats())
+                result.counts["activation_writes"] += len(piece) * words
+                result.read_bits += len(piece) * words * self.design.width
 
-    def breaks(self, columns: list[int], index: int) -> bool:
-        """A run ends where the next column does not follow, or where the next window starts if windows do not meet."""
-        s = self.seen
-        span = (s.kernel[1] - 1) * s.dilation[1] + 1
-        return columns[index] != columns[index - 1] + 1 or (s.stride[1] > span and index % span == 0)
+    def store(self, result: Walked, tile: Tile, groups: list[Channels], blocks: list[Block], whole: bool) -> None:
+        """Positions beyond the map are skipped."""
+        words = len({channel // self.design.width for channel in flat(groups)}) * self.planes
+        for block in blocks:
+            real = [position for position in block if self.inside(position)]
+            for row in sorted({y for y, _ in real}):
+                pixels = sum(1 for y, _ in real if y == row)
+                runs = [pixels] if whole else [1] * pixels
+                for length in runs:
+                    tile.store += self.bursts(length * words * self.word_beats())
+                result.write_bits += pixels * words * self.design.width
 
-    def compute_grid(self, result: Walked, tile: Tile, groups: list[list[int]], blocks: list[Block]) -> None:
+    def word_beats(self) -> int:
+        return max(1, self.design.width // self.design.port_bits)
+
+    def bursts(self, beats: int) -> list[int]:
+        """A run cut into bursts: for each its request cycle and its beats."""
+        longest = self.design.port_burst
+        return [1 + min(longest, beats - first) for first in range(0, beats, longest)]
+
+    def compute(self, result: Walked, tile: Tile, groups: list[Channels], blocks: list[Block], count: bool) -> None:
+        tile.drain, tile.pipeline = self.drain_cycles(), self.pipeline()
+        if not count:
+            self.compute_uncounted(tile, groups, blocks)
+        elif self.seen.vector:
+            self.compute_vector(result, tile, groups, blocks)
+        else:
+            self.compute_grid(result, tile, groups, blocks)
+
+    def compute_grid(self, result: Walked, tile: Tile, groups: list[Channels], blocks: list[Block]) -> None:
+        """Columns with a block walk every position of it, those beyond the map as well."""
         s, counts = self.seen, result.counts
         la, lw = self.lanes
-        entries = self.window_words()
-        result.tail = drain = self.drain_cycles()
+        words = self.window_words()
         for group, step in product(groups, range(len(blocks[0]))):
-            useful = [(block[step], channel) for block in blocks if self.inside(block[step]) for channel in group]
-            columns = sum(1 for block in blocks if self.inside(block[step]))
-            cycles = 0
-            for m, k in product(range(0, s.act_bits, la), range(0, self.weight_planes, lw)):
-                planes = min(la, s.act_bits - m) * min(lw, self.weight_planes - k)
-                counts["combines"] += len(useful) * planes
-                for _ in range(entries):
+            cycles, results = 0, [(block[step], channel) for block in blocks for channel in group]
+            for m, k in product(range(0, s.act_bits, la), range(0, s.weight_bits, lw)):
+                planes = min(la, s.act_bits - m) * min(lw, s.weight_bits - k)
+                counts["combines"] += len(results) * planes
+                for _ in range(words):
                     cycles += 1
-                    counts["activation_reads"] += columns * la
+                    counts["activation_reads"] += len(blocks) * la
                     counts["weight_reads"] += len(group) * lw
-                    counts["accumulations"] += len(useful)
-                    counts["xnor_words"] += len(useful) * planes
-            tile.compute += cycles
-            tile.steady += max(cycles, drain)
-            result.drain_busy += drain
-            for position, channel in useful:
+                    counts["accumulations"] += len(results)
+                    counts["xnor_words"] += len(results) * planes
+            tile.step, tile.steps = cycles, tile.steps + 1
+            for position, channel in results:
                 self.emit(result, position, channel)
-        result.compute += tile.compute
-        result.steady += tile.steady
 
-    def compute_uncounted(self, result: Walked, tile: Tile, groups: list[list[int]], blocks: list[Block]) -> None:
-        s, d, (la, lw) = self.seen, self.design, self.lanes
-        result.tail = self.drain_cycles()
-        cycles = s.operands * s.kernel[0] * s.kernel[1] * up(s.act_bits, la)
-        steps = len(blocks) * len(blocks[0]) * up(sum(len(group) for group in groups), d.width)
-        if not s.vector:
-            cycles = self.window_words() * up(s.act_bits, la) * up(self.weight_planes, lw)
-            steps = len(groups) * len(blocks[0])
-        tile.steady = steps * max(cycles, result.tail)
-        result.steady += tile.steady
-
-    def drain_cycles(self) -> int:
-        """Cycles for the results of one step to leave: column by column, or R of a word's sums a cycle."""
-        s, d = self.seen, self.design
-        if s.vector:
-            raw = 1 if s.out_bits is not None else up(RAW, d.max_act_bits)
-            return up(d.width, d.rows) * raw if s.post else 1
-        return d.cols * (1 if s.out_bits is not None else up(RAW, d.max_act_bits))
-
-    def compute_vector(self, result: Walked, tile: Tile, groups: list[list[int]], blocks: list[Block]) -> None:
-        s, counts = self.seen, result.counts
-        la, channels = self.lanes[0], [channel for group in groups for channel in group]
-        words = [channels[i : i + self.design.width] for i in range(0, len(channels), self.design.width)]
-        result.tail = post = self.drain_cycles()
+    def compute_vector(self, result: Walked, tile: Tile, groups: list[Channels], blocks: list[Block]) -> None:
+        s, counts, la = self.seen, result.counts, self.lanes[0]
+        channels, width = flat(groups), self.design.width
+        words = [channels[i : i + width] for i in range(0, len(channels), width)]
         for block, word in product(blocks, words):
             for position in block:
                 cycles = 0
                 for _ in product(range(s.operands), range(s.kernel[0]), range(s.kernel[1])):
                     for m in range(0, s.act_bits, la):
                         cycles += 1
-                        if self.inside(position):
-                            counts["activation_reads"] += la
-                            counts["vector_words"] += min(la, s.act_bits - m)
-                tile.compute += cycles
-                tile.steady += max(cycles, post)
-                result.drain_busy += post
-                if self.inside(position):
-                    for channel in word:
-                        self.emit(result, position, channel)
-        result.compute += tile.compute
-        result.steady += tile.steady
+                        counts["activation_reads"] += la
+                        counts["vector_words"] += min(la, s.act_bits - m)
+                tile.step, tile.steps = cycles, tile.steps + 1
+                for channel in word:
+                    self.emit(result, position, channel)
+
+    def compute_uncounted(self, tile: Tile, groups: list[Channels], blocks: list[Block]) -> None:
+        s, d, (la, lw) = self.seen, self.design, self.lanes
+        if s.vector:
+            tile.step = s.operands * s.kernel[0] * s.kernel[1] * up(s.act_bits, la)
+            tile.steps = len(blocks) * len(blocks[0]) * up(sum(len(group) for group in groups), d.width)
+        else:
+            tile.step = self.window_words() * up(s.act_bits, la) * up(s.weight_bits, lw)
+            tile.steps = len(groups) * len(blocks[0])
+
+    def drain_cycles(self) -> int:
+        """Cycles for the results of one step to leave: column by column, or R of a word's sums a cycle."""
+        s, d = self.seen, self.design
+        entries = 1 if s.out_bits is not None else up(self.planes, d.max_act_bits)
+        if s.vector:
+            return up(d.width, d.rows) * entries if s.post else 1
+        return d.cols * entries
+
+    def pipeline(self) -> int:
+        stages = self.design.max_act_bits
+        if self.seen.vector:
+            return stages + 3 if self.seen.post else 2
+        return stages + 5
 
     def emit(self, result: Walked, position: Position, channel: int) -> None:
-        s, width = self.seen, self.design.width
-        if s.out_bits is None:
-            result.written.add((position, channel))
-            result.write_bits += RAW
-            return
-        if s.post:
+        """Into the output buffer, where positions beyond the map stay."""
+        s = self.seen
+        if s.post and s.out_bits is not None:
             result.counts["threshold_compares"] += s.out_bits
-        for plane in range(s.out_bits):
-            word = (position, channel // width, plane)
+        for plane in range(self.planes):
+            word = (position, channel // self.design.width, plane)
             if word not in result.written:
                 result.written.add(word)
-                result.write_bits += width
-
-    def store(self, tile: Tile, groups: list[list[int]], blocks: list[Block], whole: bool) -> None:
-        s, channels = self.seen, sum(len(group) for group in groups)
-        words = up(channels, self.design.width)
-        pixel = channels * RAW if s.out_bits is None else words * s.out_bits * self.design.width
-        for block in blocks:
-            real = [position for position in block if self.inside(position)]
-            for row in sorted({y for y, _ in real}):
-                pixels = sum(1 for y, _ in real if y == row)
-                tile.store += self.run_cycles(pixels * pixel) if whole else pixels * self.run_cycles(pixel)
-
-    def run_cycles(self, bits: int) -> int:
-        """One cycle a beat and one a burst."""
-        beats = up(bits, self.design.port_bits)
-        return beats + up(beats, self.design.port_burst)
+                result.counts["output_writes"] += 1
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Cycles around the compute: first load, waits of all tile changes, last store."""
+    """The events of section 5 that cycles by cause are made of, in cycles from the start of the layer."""
 
-    first_load: int
-    stall: int
-    last_store: int
+    starts: list[int]
+    last_done: int
+    last_write: int
+    latency: int
 
-    @property
-    def total(self) -> int:
-        return self.first_load + self.stall + self.last_store
+
+def stall(timeline: Timeline, tiles: list[Tile]) -> int:
+    """Waits of the grid at every change of tiles, and of the last store."""
+    waits = sum(
+        after - before - tile.unit for (before, after), tile in zip(pairwise(timeline.starts), tiles, strict=False)
+    )
+    return waits + timeline.last_write - timeline.last_done
+
+
+def fetched(design: Design) -> int:
+    beats = up(DESCRIPTOR, design.port_bits)
+    return design.port_latency + beats + up(beats, design.port_burst) + SETUP
+
+
+def recurrence(tiles: list[Tile], design: Design) -> Timeline:
+    """Section 5 line by line: exact where loader and writer have a port each."""
+    starts: list[int] = []
+    loaded, reads, done, written, stored = [], [], [], [], []
+    for i, tile in enumerate(tiles):
+        begin = fetched(design) if i == 0 else max(loaded[i - 1], done[i - 2] if i > 1 else 0)
+        loaded.append(begin + design.port_latency + sum(tile.load))
+        free = stored[i - 2] if i > 1 else 0
+        starts.append(max(loaded[i], starts[i - 1] + tiles[i - 1].unit if i else 0, free))
+        reads.append(starts[i] + (tile.steps - 1) * max(tile.step, tile.drain) + tile.step)
+        done.append(reads[i] + tile.drain + tile.pipeline)
+        written.append(max(done[i], stored[i - 1] if i else 0))
+        stored.append(written[i] + sum(tile.store))
+    return Timeline(starts, done[-1], written[-1], stored[-1] + design.port_latency + FINISH)
+
+
+@dataclass
+class _Engine:
+    """Loader or writer of the burst simulation: which tile it is at, and the bursts of that tile still to be asked for."""
+
+    tile: int
+    bursts: list[int]
+    ready: int | None
+    finished: list[int] = field(default_factory=list)
+
+
+class Arbiter:
+    """One port for both: burst by burst, granted in the cycle in which the port is free, the writer first."""
+
+    def __init__(self, tiles: list[Tile], design: Design) -> None:
+        self.tiles, self.latency = tiles, design.port_latency
+        self.free, self.begun = 0, [0] * len(tiles)
+        self.starts: list[int] = []
+        self.loader = _Engine(0, list(tiles[0].load), fetched(design))
+        self.writer = _Engine(0, list(tiles[0].store), None)
+
+    def run(self) -> Timeline:
+        while len(self.writer.finished) < len(self.tiles):
+            self.wake()
+            waiting = [engine for engine in (self.writer, self.loader) if engine.ready is not None]
+            now = max(self.free, min(engine.ready for engine in waiting if engine.ready is not None))
+            self.grant(next(engine for engine in waiting if engine.ready is not None and engine.ready <= now), now)
+        stored = self.writer.finished
+        return Timeline(self.starts, self.done(len(stored) - 1), self.begun[-1], stored[-1] + self.latency + FINISH)
+
+    def wake(self) -> None:
+        """Start every tile that can, then tell each engine from when it may ask."""
+        loaded, stored = self.loader.finished, self.writer.finished
+        while len(self.starts) < len(loaded) and len(stored) >= len(self.starts) - 1:
+            i = len(self.starts)
+            before = self.starts[-1] + self.tiles[i - 1].unit if i else 0
+            self.starts.append(max(loaded[i], before, stored[i - 2] if i > 1 else 0))
+        i = self.loader.tile
+        if 0 < i < len(self.tiles) and self.loader.ready is None and len(self.starts) >= i - 1:
+            self.loader.ready = max(loaded[i - 1], self.done(i - 2) if i > 1 else 0)
+        i = self.writer.tile
+        if i < len(self.starts) and self.writer.ready is None:
+            self.writer.ready = self.begun[i] = max(self.done(i), stored[i - 1] if i else 0)
+
+    def reads(self, i: int) -> int:
+        tile = self.tiles[i]
+        return self.starts[i] + (tile.steps - 1) * max(tile.step, tile.drain) + tile.step
+
+    def done(self, i: int) -> int:
+        return self.reads(i) + self.tiles[i].drain + self.tiles[i].pipeline
+
+    def grant(self, engine: _Engine, now: int) -> None:
+        self.free = now + engine.bursts.pop(0)
+        if engine.bursts:
+            return
+        loads = engine is self.loader
+        engine.finished.append(self.free + (self.latency if loads else 0))
+        engine.tile, engine.ready = engine.tile + 1, None
+        if engine.tile < len(self.tiles):
+            following = self.tiles[engine.tile]
+            engine.bursts = list(following.load if loads else following.store)
 
 
 def timeline(tiles: list[Tile], design: Design) -> Timeline:
-    """Section 5 with every tile's own numbers: change i waits for the load of tile i + 1 and the store of tile i."""
-    stall = 0
-    for now, following in pairwise(tiles):
-        stall += max(now.steady, _port_busy(design, following, now.store)) - now.steady
-    return _around(tiles, design, stall)
-
-
-def double_buffered(tiles: list[Tile], design: Design) -> Timeline:
-    """What two halves of a buffer allow: while tile i computes, tile i + 1 is loaded and tile i - 1 is stored."""
-    stall = 0
-    for i, now in enumerate(tiles):
-        following = tiles[i + 1] if i + 1 < len(tiles) else None
-        stall += max(now.steady, _port_busy(design, following, tiles[i - 1].store if i else 0)) - now.steady
-    return _around(tiles, design, stall)
-
-
-def _around(tiles: list[Tile], design: Design, stall: int) -> Timeline:
-    first = design.port_latency + tiles[0].weight_load + tiles[0].act_load
-    return Timeline(first, stall, tiles[-1].store + design.port_latency)
-
-
-def _port_busy(design: Design, following: Tile | None, store: int) -> int:
-    if following is None:
-        return store
-    beats = following.weight_load * following.loads_weights + following.act_load * following.loads_acts
-    load = design.port_latency + beats
-    return load + store if design.port_shared else max(load, store)
+    """What the machine does, whichever ports it has."""
+    return Arbiter(tiles, design).run() if design.port_shared else recurrence(tiles, design)

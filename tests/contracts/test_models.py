@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from hwmodels.activity import Activity, Cycles
-from hwmodels.analytical import Evaluated, Misfit
+from hwmodels.analytical import Evaluated
 from hwmodels.design import Design
+from hwmodels.mapping import Misfit
 from hwmodels.models import MODELS, Model, evaluate
 from tests.hwmodels.samples import random_design, random_layer
 from workloads.actions import Actions

@@ -18,8 +18,8 @@ from dse.explain import design_of
 from dse.results import open_results
 from dse.space import blocks, design
 from dse.sweep import CAUSES, plan, sweep
-from hwmodels.analytical import Misfit
 from hwmodels.cost import Cost
+from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from hwmodels.analytical import Mapping
 from hwmodels.design import Design
+from hwmodels.mapping import Mapping
 from workloads.layers import Add, Conv, Dense, Layer, Pool
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from hwmodels.activity import Activity, Cycles
-from hwmodels.analytical import Evaluated, Mapping, Misfit, evaluate_layer, evaluate_mapping, mappings
+from hwmodels.analytical import Evaluated, evaluate_layer, evaluate_mapping
 from hwmodels.design import Design
 from hwmodels.geometry import geometry
+from hwmodels.mapping import Mapping, Misfit, mappings
 from tests.hwmodels.samples import random_design, random_layer
 from workloads.actions import Actions
 from workloads.layers import Add, Conv, Dense, Flatten, Layer

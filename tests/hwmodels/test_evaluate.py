@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from hwmodels.activity import total
-from hwmodels.analytical import Misfit
 from hwmodels.cost import price, silicon
 from hwmodels.design import Design
 from hwmodels.footprint import footprint_bits
+from hwmodels.mapping import Misfit
 from hwmodels.models import check_device, evaluate, utilisation, work
 from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES, technology
@@ -64,7 +64,7 @@ def test_utilisation_by_hand() -> None:
 
 
 def test_an_on_chip_memory_must_hold_the_network() -> None:
-    needed = -(-footprint_bits(NETWORK, kind="array", rows=16, width=64) // 8192)
+    needed = -(-footprint_bits(NETWORK, rows=16, width=64) // 8192)
     assert evaluate(NETWORK, replace(DESIGN, memory="sram", memory_kib=needed))
     sentence = f"^network 'net': memory_kib must be at least {needed}, not {needed - 1}$"
     with pytest.raises(Misfit, match=sentence) as raised:

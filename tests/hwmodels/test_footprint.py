@@ -18,7 +18,7 @@ def test_two_layers_by_hand() -> None:
     # head: 10 channels of 4 taps of 1 word of 2 planes of 8 bits, no thresholds: 640.
     # Maps: input 16 pixels of 1 word of 2 planes of 8: 256; conv 4 pixels of 1 word of 8: 32; head 10 raw words: 320.
     # While conv runs: 256 + 32 = 288; while head runs: 32 + 320 = 352.
-    assert footprint_bits(TWO, kind="array", rows=4, width=8) == 1488 + 640 + 352
+    assert footprint_bits(TWO, rows=4, width=8) == 1488 + 640 + 352
 
 
 def test_packed_windows_replace_the_input_map() -> None:
@@ -26,7 +26,7 @@ def test_packed_windows_replace_the_input_map() -> None:
     network = Network("packed", TWO.input, (Node(first, ("input",)), Node(HEAD, ("conv",))))
     # Words of 8: ceil(45 / 8) = 6 instead of 9 a window. conv: 6 * (6 * 3 * 8 + 32) = 1056.
     # The host hands over 4 windows of 6 words of 2 planes of 8 bits: 384, and 32 of conv, now the worst.
-    assert footprint_bits(network, kind="array", rows=4, width=8) == 1056 + 640 + 384 + 32
+    assert footprint_bits(network, rows=4, width=8) == 1056 + 640 + 384 + 32
 
 
 def test_a_map_stays_alive_until_its_last_reader() -> None:
@@ -36,12 +36,10 @@ def test_a_map_stays_alive_until_its_last_reader() -> None:
     network = Network("residual", Input(name="input", shape=(8, 4, 4), bits=1), nodes)
     # Each map 16 words of 8 bits = 128. a: input + a; b: a + b; add: a + b + add = 384.
     # Weights: 2 * 8 * (8 + 32), thresholds of the add: 8 * 32.
-    assert footprint_bits(network, kind="array", rows=8, width=8) == 640 + 256 + 384
+    assert footprint_bits(network, rows=8, width=8) == 640 + 256 + 384
 
 
 def test_flatten_takes_nothing_of_its_own() -> None:
     flatten = Flatten(name="flat", in_shape=(6, 2, 2), act_bits=1)
     nodes = (TWO.nodes[0], Node(flatten, ("conv",)), Node(HEAD, ("flat",)))
-    assert footprint_bits(Network("flat", TWO.input, nodes), kind="array", rows=4, width=8) == footprint_bits(
-        TWO, kind="array", rows=4, width=8
-    )
+    assert footprint_bits(Network("flat", TWO.input, nodes), rows=4, width=8) == footprint_bits(TWO, rows=4, width=8)

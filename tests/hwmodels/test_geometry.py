@@ -24,20 +24,20 @@ def test_flatten_is_no_work() -> None:
 
 def test_words_of_a_convolution_start_anew_at_every_tap() -> None:
     # 6 taps of ceil(3 / 2) = 2 words; 10 channels in groups of 4 rows: 3.
-    assert reduction(seen(CONV, 2), kind="array", rows=4, width=2) == Reduction(12, 3, 3)
+    assert reduction(seen(CONV, 2), rows=4, width=2) == Reduction(12, 3, 3)
 
 
 def test_words_of_a_dense_layer_after_a_map() -> None:
     # 2 x 3 taps of ceil(5 / 4) = 2 words.
     layer = Dense(name="d", in_shape=(5, 2, 3), out_channels=7, act_bits=1, weight_bits=1, out_bits=None)
-    assert reduction(seen(layer, 4), kind="array", rows=7, width=4) == Reduction(12, 1, 1)
+    assert reduction(seen(layer, 4), rows=7, width=4) == Reduction(12, 1, 1)
 
 
 def test_host_packs_a_7x7x3_kernel_into_3_words_of_64() -> None:
     layer = replace(CONV, in_shape=(3, 30, 30), kernel=(7, 7), from_host=True)
     # ceil(147 / 64) = 3 instead of 49; the map becomes the map of windows.
     shape = seen(layer, 64)
-    assert reduction(shape, kind="array", rows=10, width=64) == Reduction(3, 3, 1)
+    assert reduction(shape, rows=10, width=64) == Reduction(3, 3, 1)
     assert (shape.in_size, shape.kernel, shape.channels) == ((24, 24), (1, 1), 147)
 
 
@@ -50,22 +50,22 @@ def test_host_does_not_pack_windows_with_masked_taps() -> None:
 def test_groups_that_fill_words_split_rows_by_group() -> None:
     # 2 groups of 16 = 2 words of 8; 5 outputs a group in rows of 4: 2 channel groups each.
     layer = replace(CONV, in_shape=(32, 9, 7), groups=2)
-    assert reduction(seen(layer, 8), kind="array", rows=4, width=8) == Reduction(12, 3, 4, one_tile=True)
+    assert reduction(seen(layer, 8), rows=4, width=8) == Reduction(12, 3, 4, one_tile=True)
 
 
 def test_groups_that_do_not_fill_words_span_them_with_twice_the_planes() -> None:
     # 4 groups of 6 inputs and 2 outputs; 4 rows hold 2 groups: inputs 0..11 are words 0..1 of 8, 12..23 words 1..2.
     layer = replace(CONV, in_shape=(24, 9, 7), out_channels=8, groups=4)
-    assert reduction(seen(layer, 8), kind="array", rows=4, width=8) == Reduction(6 * 2, 6, 2)
+    assert reduction(seen(layer, 8), rows=4, width=8) == Reduction(6 * 2, 6, 2)
     # 2 rows hold one group: inputs 6..11 straddle words 0 and 1, so 2 again; with words of 32 all lie in one.
-    assert reduction(seen(layer, 8), kind="array", rows=2, width=8).words == 6 * 2
-    assert reduction(seen(layer, 32), kind="array", rows=8, width=32).words == 6
+    assert reduction(seen(layer, 8), rows=2, width=8).words == 6 * 2
+    assert reduction(seen(layer, 32), rows=8, width=32).words == 6
 
 
 def test_depthwise_reads_one_word_a_tap_while_rows_stay_within_a_word() -> None:
     layer = replace(CONV, in_shape=(20, 9, 7), out_channels=20, groups=20)
-    assert reduction(seen(layer, 8), kind="array", rows=4, width=8) == Reduction(6, 6, 5)
-    assert reduction(seen(layer, 8), kind="array", rows=16, width=8) == Reduction(12, 6, 2)
+    assert reduction(seen(layer, 8), rows=4, width=8) == Reduction(6, 6, 5)
+    assert reduction(seen(layer, 8), rows=16, width=8) == Reduction(12, 6, 2)
 
 
 @pytest.mark.parametrize(("size", "sides"), [(1, (1,)), (2, (1, 2)), (7, (1, 2, 4, 7)), (8, (1, 2, 4, 8))])
@@ -100,7 +100,7 @@ def test_vector_layers() -> None:
     pool = Pool(name="p", kind="max", in_shape=(20, 4, 4), kernel=(2, 3), act_bits=3, out_bits=3)
     assert (seen(pool, 8).taps, seen(pool, 8).levels) == (6, 0)
     assert seen(replace(pool, kind="average", out_bits=2), 8).levels == 3
-    assert reduction(add, kind="array", rows=4, width=8) == Reduction(3, 0, 5)
+    assert reduction(add, rows=4, width=8) == Reduction(3, 0, 5)
 
 
 def test_raw_outputs_have_no_thresholds() -> None:

