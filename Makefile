@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench train clean
+.PHONY: demo test lint bench agreement train clean
 
 demo: $(VENV)/.base
 	$(BIN)/dse demo -o demo-results
@@ -16,6 +16,10 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# RTL against events, recurrence, closed form and executor on any number of random pairs: make agreement N=2000 SEED=7
+agreement: $(VENV)/.test
+	AGREEMENT_PAIRS=$(or $(N),2000) AGREEMENT_SEED=$(or $(SEED),0) $(BIN)/python -m pytest tests/agreement/test_rtl.py
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/executor.py

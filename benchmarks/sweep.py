@@ -18,8 +18,8 @@ import numpy as np
 from dse.experiment import Experiment, parse
 from dse.space import design
 from dse.sweep import Plan, evaluate_chunk, plan
-from hwmodels.analytical import Misfit
 from hwmodels.design import Design
+from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate
 from workloads.network import Network
 

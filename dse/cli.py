@@ -357,6 +357,66 @@ def report(
                 print(f"wrote {path}")
 
 
+DesignText = Annotated[str, typer.Argument(metavar="DESIGN", help="TOML file with knobs, or rows=16,cols=8,...")]
+ActBits = Annotated[int, typer.Option("--m", min=1, max=8, help="Activation bits of a built-in network.")]
+WeightBits = Annotated[int, typer.Option("--k", min=1, max=8, help="Weight bits of a built-in network.")]
+
+
+@app.command()
+def simulate(
+    design: DesignText,
+    network: Annotated[str, typer.Argument(help="A built-in network, or the path of an encoded one.")],
+    m: ActBits = 1,
+    k: WeightBits = 1,
+    trace: Annotated[Path | None, typer.Option(help="Write a trace for Perfetto (.json).")] = None,
+    timeline: Annotated[Path | None, typer.Option(help="Write a timeline that zooms (.html).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a network on one design, event by event: exact cycles, stalls by cause, utilisation, bandwidth."""
+    from dse.design_file import load_design
+    from dse.simulate import simulate as run_simulation
+    from dse.simulate import write_trace
+    from dse.summary import named_network
+
+    found = run_simulation(named_network(network, m, k), load_design(design))
+    if trace is not None:
+        write_trace(found, trace)
+    if timeline is not None:
+        from reports.timeline import write_timeline
+
+        write_timeline(found.intervals, f"{found.network.name} on {found.design.name}", timeline)
+    if as_json:
+        _print_json(found.summary)
+        return
+    _print_table(found.layers, False)
+    print(
+        f"{found.network.name} on {found.design.name}: {found.cycles:,} cycles, "
+        f"{found.cycles / found.design.clock_mhz:,.1f} us, grid at work {found.utilisation:.1%}"
+    )
+
+
+@app.command()
+def rtl(
+    design: DesignText,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    network: Annotated[
+        Path | None, typer.Option(help="Encoded network (.safetensors), or QONNX, to run on it.")
+    ] = None,
+    inputs: Annotated[Path | None, typer.Option("--input", help="Images (.npy) to run; with --network.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="How many of the images.")] = 1,
+    check: Annotated[bool, typer.Option("--run", help="Compile with Verilator, run, and compare every bit.")] = False,
+) -> None:
+    """Write the engine of a design in SystemVerilog, with a network's memory image and a self-checking testbench."""
+    from dse.design_file import load_design
+    from dse.rtl import ToolError, emit
+
+    try:
+        for line in emit(load_design(design), output, network=network, inputs=inputs, images=images, check=check):
+            print(line)
+    except ToolError as error:
+        _fail(str(error), 2)
+
+
 @app.command()
 def validate(
     as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.image import Image, image
+from dse.variants import load_array, load_network
 from hwmodels.analytical import evaluate_layer
 from hwmodels.design import Design
 from hwmodels.mapping import Mapping
@@ -73,6 +74,37 @@ def write_bundle(
     return found
 
 
+def emit(
+    design: Design, folder: Path, *, network: Path | None, inputs: Path | None, images: int, check: bool
+) -> Iterator[str]:
+    """What `dse rtl` does, as lines to print. Raises ValueError for files that do not fit, ToolError where Verilator fails."""
+    if (network is None) != (inputs is None):
+        raise ValueError("rtl: --network and --input must be given together")
+    if network is None or inputs is None:
+        if check:
+            raise ValueError("rtl: --run must have a --network and its --input")
+        write_bundle(design, folder)
+        yield f"wrote {folder}: {design.name}"
+        return
+    encoded, given = load_network(network), load_array(inputs)[:images]
+    found = write_bundle(design, folder, encoded, given)
+    assert found is not None
+    yield f"wrote {folder}: {design.name}, {encoded.network.name}, {len(found.memory):,} units, {len(given)} images"
+    if check:
+        run = simulate(
+            build(design, folder / "build", units=memory_units(found)),
+            encoded,
+            design,
+            best_mappings(encoded.network, design),
+            given,
+            folder,
+        )
+        yield from (f"layer {number}: {layer['latency']:,} cycles" for number, layer in enumerate(run.layers))
+        yield next(line for line in run.log.splitlines() if line.startswith(("PASS", "FAIL")))
+        if not run.passed:
+            raise ToolError("rtl: the engine's outputs must equal the executor's, but they differ (see above)")
+
+
 def write_image(found: Image, folder: Path) -> None:
     """memory.hex, inputs.hex and expected.hex, one unit a line."""
     for name, units in (
@@ -98,6 +130,7 @@ def plusargs(found: Image, folder: Path, latency: int, images: int) -> list[str]
     """How the testbench is told what to run."""
     return [
         *(f"+{name}={folder / name}.hex" for name in ("memory", "inputs", "expected")),
+        f"+memory_units={len(found.memory)}",
         f"+images={images}",
         f"+input_base={found.input_region.base}",
         f"+input_units={found.input_region.units}",
@@ -171,8 +204,8 @@ def _call(command: Sequence[str], folder: Path, seconds: int) -> str:
     return done.stdout
 
 
-def _last_lines(lines: Iterable[str]) -> str:
-    errors = [line.strip() for line in lines if "rror" in line]
+def _last_lines(lines: Sequence[str]) -> str:
+    errors = [line.strip() for word in ("Fatal", "rror") for line in lines if word in line]
     return errors[0] if errors else "it printed no error"
 
 

@@ -42,7 +42,7 @@ class Space:
     weight_depth: tuple[int, ...] = (1024,)
     act_depth: tuple[int, ...] = (1024,)
     out_depth: tuple[int, ...] = (1024,)
-    threshold_depth: tuple[int, ...] = (512,)
+    threshold_depth: tuple[int, ...] = (32,)
     port_bits: tuple[int, ...] = (64,)
     port_shared: tuple[bool, ...] = (True,)
     port_latency: tuple[int, ...] = (20,)

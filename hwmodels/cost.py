@@ -24,6 +24,7 @@ class Cost:
     energy_post_nj: Number
     energy_buffer_nj: Number
     energy_memory_nj: Number
+    energy_control_nj: Number
     energy_leakage_nj: Number
     power_mw: Number
     area_mm2: Number
@@ -48,9 +49,8 @@ def price(activity: Activity, build: Build, technology: Technology) -> Cost:
     cycles = activity.cycles.total
     latency_us = cycles / build.clock_mhz
     energy = energy_terms(activity, build, technology)
-    nanojoules = {
-        name: total(energy, component=name) / 1000.0 for name in ("pe", "post", "buffer", "memory", "leakage")
-    }
+    parts = ("pe", "post", "buffer", "memory", "control", "leakage")
+    nanojoules = {name: total(energy, component=name) / 1000.0 for name in parts}
     energy_nj = sum(nanojoules.values())
     bits = activity.memory_read_bits + activity.memory_write_bits
     return Cost(

@@ -58,7 +58,7 @@ class Build:
 
 
 def energy_terms(activity: Activity, build: Build, technology: Technology) -> tuple[Term, ...]:
-    """pJ of the activity, term by term; components pe, post, buffer, memory, leakage."""
+    """pJ of the activity, term by term; components pe, post, buffer, memory, control, leakage."""
     dynamic = _asic_energy if technology.kind == "asic" else _fpga_energy
     return (*dynamic(activity, build, technology), *_shared_energy(activity, build, technology))
 
@@ -125,17 +125,21 @@ class Bank:
 
 
 def banks(k: Design | Knobs) -> tuple[Bank, ...]:
-    """The buffers of the machine (docs/machine.md, section 1).
-
-    The A stages of a post unit have tables of threshold_depth * 2^i entries; they are priced as A tables of their mean size.
-    """
-    stages = k.max_act_bits
+    """The buffers of the machine (docs/machine.md, section 1), the tables of the post units last."""
     return (
         Bank("weight", k.rows, k.weight_depth, k.weight_lanes * k.width),
         Bank("activation", k.cols, k.act_depth, k.act_lanes * k.width),
-        Bank("threshold", k.rows * stages, k.threshold_depth * (2**stages - 1) / stages, k.acc_bits),
         Bank("output", 1, k.out_depth, k.rows * k.max_act_bits),
+        *(
+            Bank(f"threshold stage {stage}", k.rows * (k.max_act_bits > stage), k.threshold_depth * 2**stage, k.acc_bits)
+            for stage in stages(k)
+        ),
     )
+
+
+def stages(k: Design | Knobs) -> range:
+    """Stages of a post unit, one a bit of a code; of many machines those of the largest."""
+    return range(int(np.max(k.max_act_bits)))
 
 
 def block_rams(bank: Bank) -> Number:
@@ -275,16 +279,25 @@ def _arithmetic_energy(k: Design | Knobs, activity: Activity, t: Technology) -> 
 
 
 def _accesses(activity: Activity, k: Design | Knobs) -> list[tuple[str, Bank, Number, Number]]:
-    """Entry reads and writes of each buffer; an entry holds all lanes of a word."""
+    """Entry reads and writes of each buffer; an entry holds all lanes of a word.
+
+    Comparisons and thresholds are counted over all stages. They are shared out as for codes of all the bits built: a
+    comparison in each stage, 2^i thresholds in stage i.
+    """
     a = activity.actions
-    weight, act, threshold, output = banks(k)
+    weight, act, output, *tables = banks(k)
     stored = a.output_writes * k.width / output.bits
-    return [
+    accesses = [
         ("weight buffer", weight, a.weight_reads / k.weight_lanes, a.weight_writes / k.weight_lanes),
         ("activation buffer", act, a.activation_reads / k.act_lanes, a.activation_writes / k.act_lanes),
-        ("threshold buffer", threshold, a.threshold_compares, a.threshold_writes),
         ("output buffer", output, stored, stored),
     ]
+    for stage, table in enumerate(tables):
+        built = k.max_act_bits > stage
+        reads = a.threshold_compares * built / k.max_act_bits
+        writes = a.threshold_writes * built * 2**stage / (2**k.max_act_bits - 1)
+        accesses.append((f"threshold stage {stage}", table, reads, writes))
+    return accesses
 
 
 def _fpga_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
@@ -312,7 +325,7 @@ def _fpga_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
 
 def _shared_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
     cycles = activity.cycles.total
-    terms = [Term("post", "controller and clock, cycles", cycles, t["control_energy"], "pJ", ("control_energy",))]
+    terms = [Term("control", "controller and clock, cycles", cycles, t["control_energy"], "pJ", ("control_energy",))]
     if build.memory == "dram":
         bits = activity.memory_read_bits + activity.memory_write_bits
         terms.append(Term("memory", "DRAM bits moved", bits, t["dram_energy"], "pJ", ("dram_energy",)))

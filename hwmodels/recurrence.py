@@ -26,9 +26,14 @@ def times(plan: Schedule) -> Times:
 
 @lru_cache(maxsize=1)
 def _compiled() -> Any:
-    """The recurrence as machine code. numba loads here and nowhere else, because that takes half a second."""
-    from numba import njit
+    """The recurrence as machine code, or as it stands where numba (extra `fast`) is not installed.
 
+    numba loads here and nowhere else, because that takes half a second.
+    """
+    try:
+        from numba import njit
+    except ImportError:
+        return recurrence
     return njit(cache=True)(recurrence)
 
 

@@ -58,7 +58,7 @@ IDENTITY = (
     Column("weight_depth", "Weight buffer depth", "words"),
     Column("act_depth", "Activation buffer depth", "words"),
     Column("out_depth", "Output buffer depth", "words"),
-    Column("threshold_depth", "Threshold buffer depth", "words"),
+    Column("threshold_depth", "Threshold buffer depth", "channel groups"),
     Column("port_bits", "Memory port", "bit"),
     Column("port_shared", "Port shared"),
     Column("port_latency", "Port latency", "cycles"),
@@ -108,6 +108,7 @@ ENERGY_PARTS = (
     Column("energy_post_nj", "post-processing", "nJ", "smaller"),
     Column("energy_buffer_nj", "buffers", "nJ", "smaller"),
     Column("energy_memory_nj", "memory", "nJ", "smaller"),
+    Column("energy_control_nj", "control", "nJ", "smaller"),
     Column("energy_leakage_nj", "leakage", "nJ", "smaller"),
 )
 

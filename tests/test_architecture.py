@@ -35,9 +35,11 @@ ALONE = {
     "safetensors": ("workloads/files.py",),
     "typer": ("dse/cli.py",),
     "rich": ("dse/progress.py",),
+    "simpy": ("hwmodels/cycle/",),
+    "numba": ("hwmodels/recurrence.py",),
 }
 """Packages that only these files may import."""
-HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy")
+HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba")
 
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

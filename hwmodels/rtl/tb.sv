@@ -1,6 +1,6 @@
 // Self-checking testbench: a memory of a given latency, images run one after the other, every output unit compared.
 //
-// Plusargs: +memory=, +inputs=, +expected= hex files (one unit a line), +images=, +input_base=, +input_units=, +output_base=,
+// Plusargs: +memory=, +inputs=, +expected= hex files (one unit a line), +memory_units=, +images=, +input_base=, +input_units=, +output_base=,
 // +output_units=, +latency=, +limit=. Prints the cycles and the counts of every layer of the first image, then PASS or FAIL.
 module tb #(
   parameter int unsigned MemoryUnits = 32'd1 << 20,
@@ -115,7 +115,29 @@ module tb #(
   end
 
   string file;
-  int unsigned images, input_base, input_units, output_base, output_units, limit, wrong, spent;
+  typedef enum int {Memory, Inputs, Expected} list_e;
+
+  // Fills a list from `file`, which must hold just so many units.
+  task automatic read_units(input list_e list, input int unsigned wanted);
+    int handle;
+    int unsigned got;
+    logic [UnitW-1:0] value;
+    handle = $fopen(file, "r");
+    if (handle == 0) $fatal(1, "tb: %s must be a readable file", file);
+    got = 0;
+    while ($fscanf(handle, "%h", value) == 1) begin
+      case (list)
+        Memory: memory[got%MemoryUnits] = value;
+        Inputs: inputs[got%ListUnits] = value;
+        default: expected[got%ListUnits] = value;
+      endcase
+      got++;
+    end
+    $fclose(handle);
+    if (got != wanted) $fatal(1, "tb: %s must hold %0d units, not %0d", file, wanted, got);
+  endtask
+
+  int unsigned images, input_base, input_units, output_base, output_units, memory_units, limit, wrong, spent;
   initial begin
     if (!$value$plusargs("latency=%d", latency)) latency = 1;
     if (!$value$plusargs("images=%d", images)) images = 1;
@@ -125,9 +147,10 @@ module tb #(
     if (!$value$plusargs("output_units=%d", output_units)) output_units = 0;
     if (!$value$plusargs("limit=%d", limit)) limit = 100_000_000;
     if (latency >= MaxLatency) $fatal(1, "tb: latency must be below %0d, not %0d", MaxLatency, latency);
-    if ($value$plusargs("memory=%s", file)) $readmemh(file, memory);
-    if ($value$plusargs("inputs=%s", file)) $readmemh(file, inputs);
-    if ($value$plusargs("expected=%s", file)) $readmemh(file, expected);
+    if (!$value$plusargs("memory_units=%d", memory_units)) memory_units = 0;
+    if ($value$plusargs("memory=%s", file)) read_units(Memory, memory_units);
+    if ($value$plusargs("inputs=%s", file)) read_units(Inputs, images * input_units);
+    if ($value$plusargs("expected=%s", file)) read_units(Expected, images * output_units);
     wrong = 0;
     layer = 0;
     repeat (2) @(negedge clk);

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dse.rtl import RtlRun, ToolError, build, lint, simulate, verilator, write_engine
+from dse.image import image
+from dse.rtl import RtlRun, ToolError, best_mappings, build, lint, plusargs, simulate, verilator, write_engine
+from dse.variants import load_network
 from hwmodels.analytical import evaluate_mapping
 from hwmodels.cycle import simulate as events
 from hwmodels.design import Design
+from hwmodels.exact import simulated_times, timed
 from hwmodels.geometry import geometry
 from hwmodels.mapping import raw_factor, walk_of
 from hwmodels.recurrence import times as recurrence
@@ -100,19 +103,57 @@ def test_rtl_is_the_simulated_machine_and_the_executor(engine: str, cache: Path)
     assert not failed, "\n".join(f"{found}\n  " + "\n  ".join(problems) for found, problems in failed[:3])
 
 
+def again(cache: Path, found: Pair) -> subprocess.CompletedProcess[str]:
+    """Run the files of the pair that was run last, as they lie there now."""
+    encoded = random_parameters(alone(found.layer), np.random.default_rng(found.seed))
+    inputs = np.random.default_rng(found.seed).uniform(-1, 1, (1, *encoded.network.input.shape)).astype(np.float32)
+    laid_out = image(encoded, ENGINES[found.engine], {found.layer.name: found.mapping}, inputs)
+    command = [str(build(ENGINES[found.engine], cache)), *plusargs(laid_out, cache, found.design.port_latency, 1)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def first_pair() -> Pair:
+    return next(item for item in (pair("plane serial", seed) for seed in range(100)) if item is not None)
+
+
 def test_a_wrong_bit_is_noticed(cache: Path) -> None:
-    """The comparison can fail: other inputs than those that the expected outputs were made for."""
-    found = next(item for item in (pair("plane serial", seed) for seed in range(100)) if item is not None)
-    assert run(found, cache).passed
-    for name in ("memory.hex", "inputs.hex"):
-        lines = (cache / name).read_text().split()
-        (cache / name).write_text("\n".join(f"{int(line, 16) ^ 0xFF:x}" for line in lines))
-    log = subprocess.run(
-        [str(build(ENGINES["plane serial"], cache)), f"+memory={cache}/memory.hex", f"+inputs={cache}/inputs.hex",
-         f"+expected={cache}/expected.hex", "+output_units=4", "+limit=2000"],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    assert "FAIL" in log
+    assert run(first_pair(), cache).passed
+    lines = (cache / "expected.hex").read_text().split()
+    lines[0] = f"{int(lines[0], 16) ^ 1:x}"
+    (cache / "expected.hex").write_text("\n".join(lines))
+    assert "FAIL: 1 units differ" in again(cache, first_pair()).stdout
+
+
+@pytest.mark.parametrize("name", ["memory", "inputs", "expected"])
+def test_a_truncated_file_stops_the_run(name: str, cache: Path) -> None:
+    assert run(first_pair(), cache).passed
+    lines = (cache / f"{name}.hex").read_text().splitlines()
+    (cache / f"{name}.hex").write_text("\n".join(lines[:-1]) + "\n")
+    done = again(cache, first_pair())
+    assert done.returncode != 0
+    assert "PASS" not in done.stdout
+
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+
+
+@pytest.mark.parametrize("precision", ["m1k1", "m2k4", "m4k4", "mixed"])
+def test_whole_networks_run_on_one_engine(precision: str, cache: Path) -> None:
+    """M and K of every layer are chosen at run time: convolutions, pools, a residual add and a raw head, 100 images."""
+    design = Design(
+        rows=8, cols=4, width=32, max_act_bits=8, max_weight_bits=4, port_bits=32, weight_depth=1024, act_depth=1024,
+        out_depth=1024, threshold_depth=32,
+    )  # fmt: skip
+    encoded = load_network(DIGITS / f"digits_{precision}.onnx")
+    mappings = best_mappings(encoded.network, design)
+    seen = simulate(
+        build(design, cache, units=1 << 18), encoded, design, mappings, np.load(DIGITS / "images.npy")[:100], cache
+    )
+    assert seen.passed, seen.log
+    wanted = [timed(layer, design, simulated_times) for layer in encoded.network.layers]
+    assert [layer["latency"] for layer in seen.layers] == [
+        item.evaluated.activity.cycles.total for item in wanted if item
+    ]
 
 
 @pytest.mark.usefixtures("cache")

@@ -103,13 +103,13 @@ def window(layer: Layer, width: int) -> Window:
 
 
 def _host_packs(layer: Conv | Dense, width: int) -> bool:
-    """A first layer whose padding has a code (or there is none), where packing saves words."""
+    """A first layer without groups whose padding has a code (or there is none), where packing saves words."""
     if not layer.from_host:
         return False
     if isinstance(layer, Conv):
-        if any(layer.padding) and layer.pad_code is None:
+        if layer.groups > 1 or (any(layer.padding) and layer.pad_code is None):
             return False
-        by_tap = layer.kernel[0] * layer.kernel[1] * up(layer.in_shape[0] // layer.groups, width)
+        by_tap = layer.kernel[0] * layer.kernel[1] * up(layer.in_shape[0], width)
     else:
         by_tap = layer.in_shape[1] * layer.in_shape[2] * up(layer.in_shape[0], width)
     return up(layer.reduction, width) < by_tap

@@ -27,9 +27,17 @@ def random_conv(rng: Random, size: int = 6, channels: int = 20, bits: int = 4) -
     """Any stride (also above the kernel), dilation, padding policy, and groups that do or do not fill words."""
     while True:
         try:
-            return _conv(rng, size, channels, bits)
+            layer = _conv(rng, size, channels, bits)
         except ValueError:
             continue
+        if all(meets_the_map(layer, axis) for axis in (0, 1)):
+            return layer
+
+
+def meets_the_map(layer: Conv, axis: int) -> bool:
+    """Whether no window lies in the padding altogether: the machine wants padding smaller than the window."""
+    last = (layer.out_shape[1 + axis] - 1) * layer.stride[axis] - layer.padding[axis]
+    return layer.padding[axis] <= (layer.kernel[axis] - 1) * layer.dilation[axis] and last < layer.in_shape[1 + axis]
 
 
 def _conv(rng: Random, size: int, channels: int, bits: int) -> Conv:

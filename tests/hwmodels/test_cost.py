@@ -39,7 +39,7 @@ def test_terms_sum_to_the_cost(name: str, design: Design) -> None:
     cost = price(ACTIVITY, build, node)
     energy = energy_terms(ACTIVITY, build, node)
     assert cost.energy_nj == pytest.approx(total(energy) / 1000)
-    parts = ("pe", "post", "buffer", "memory", "leakage")
+    parts = ("pe", "post", "buffer", "memory", "control", "leakage")
     assert cost.energy_nj == pytest.approx(sum(getattr(cost, f"energy_{part}_nj") for part in parts))
     assert {term.component for term in energy} <= set(parts)
     if node.kind == "asic":

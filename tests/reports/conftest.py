@@ -71,6 +71,7 @@ def _with_costs(table: pd.DataFrame, draw: np.random.Generator, target: str) -> 
     table["energy_post_nj"] = 0.06 * table["energy_pe_nj"] + 15
     table["energy_buffer_nj"] = 1e-3 * table["macs"] * (table["act_bits"] + table["weight_bits"]) * 0.006 * noise
     table["energy_memory_nj"] = np.where(table["memory"] == "dram", 50.0, 6.0) * table["model_kib"]
+    table["energy_control_nj"] = 2e-3 * table["latency_cycles"]
     table["energy_leakage_nj"] = 2e-5 * wide * table["latency_us"]
     table["energy_nj"] = table[[c for c in table.columns if c.startswith("energy_")]].sum(axis=1)
     table["power_mw"] = table["energy_nj"] / table["latency_us"]
