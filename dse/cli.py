@@ -227,6 +227,9 @@ def sweep(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted sweep of the same experiment.")
     ] = False,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Exact cycles of every design on the front -> refined.csv.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every design of a space on every network."""
@@ -236,12 +239,28 @@ def sweep(
     with _progress("sweep") as progress:
         done = run_sweep(load(experiment), output, workers=workers, resume=resume, progress=progress)
     counts = {name: done.manifest[name] for name in ("evaluated", "feasible", "infeasible")}
+    refined = _refined(done) if refine else None
     if as_json:
-        _print_json({"results": str(done.path), **counts})
+        exact = {} if refined is None else {"refined": _records(refined)}
+        _print_json({"results": str(done.path), **counts, **exact})
         return
     print(f"{counts['evaluated']:,} designs evaluated, {counts['feasible']:,} feasible -> {done.path}")
     for reason, count in sorted(counts["infeasible"].items(), key=lambda item: -item[1]):
         print(f"  {count:>12,} infeasible: {reason}")
+    if refined is not None and len(refined):
+        error = refined["latency_error"]
+        print(
+            f"{len(refined):,} designs of the front refined: the closed form's latency is off by "
+            f"{error.median():+.2%} in the median, {error.min():+.2%} to {error.max():+.2%}"
+        )
+
+
+def _refined(done: Results) -> pd.DataFrame:
+    from dse.refine import refine, write_refined
+
+    table = refine(done)
+    write_refined(table, done.path)
+    return table
 
 
 @app.command()

@@ -264,16 +264,15 @@ class _Change:
 
 
 def _stall(tiles: _Tiles, moved: _Moved) -> int:
-    """Waits of the grid at the changes of tiles, and of the last store: the estimate of this model.
+    """Waits of the grid at the changes of tiles, and of the last store: the estimate of this model (`_period`).
 
-    A change takes the longest of what must happen once a tile: the unit's work, the load, the store (one after the
-    other on a shared port), and half the way from the start of a tile to its last result stored, because its output
-    half is needed two tiles later. Space tiles count as they are, channel tiles by their mean. So it is exact
+    Space tiles count as they are, channel tiles by their mean. With Λ = λ + L and b = min(F, D) + PIPELINE, from the end
+    of a tile's steps to its last result, the estimate is exact
 
-    - for a single tile, and where no wait arises: T >= λ + L, T >= min(F, D) + PIPELINE + S; on a shared port
-      T >= λ + L + S, T >= min(F, D) + PIPELINE + S + port_burst + 1, for the least T and the largest L and S;
-    - with a port each also where waits arise, if all tiles and all changes are equal and half the way to the last
-      result stored is not the longest of the four.
+    - for a single tile;
+    - where no wait arises: T >= b + max(Λ, S), on a shared port T >= b + Λ + S, for the least T and the largest L and S;
+    - with a port each also where waits arise, if all tiles and all changes are equal and b + max(Λ, S) is at most T, or
+      T + b at most max(Λ, S).
     """
     step, drain = step_cycles(tiles.shape, tiles.design), drain_cycles(tiles.shape, tiles.design)
     behind = min(step, drain) + pipeline_cycles(tiles.shape, tiles.design)
@@ -285,9 +284,17 @@ def _stall(tiles: _Tiles, moved: _Moved) -> int:
 
 
 def _period(design: Design, change: _Change, behind: int) -> float:
-    load, store = design.port_latency + change.load, change.store
-    port = load + store if design.port_shared else max(load, store)
-    return max(change.unit, port, (change.unit + behind + store) / 2)
+    """Cycles from a tile's start to the next one's: the longest of what must happen once a tile, or once every two.
+
+    Once a tile: the unit's work, the load, the store; on a shared port load and store, one after the other. Every two
+    tiles: a tile's work, its last result, and then its store or the load of the tile that takes its half of the buffers.
+    On a shared port that store goes before that load, and so does the next store if it comes while they last.
+    """
+    unit, store, load = change.unit, change.store, design.port_latency + change.load
+    if not design.port_shared:
+        return max(unit, load, store, (unit + behind + max(load, store)) / 2)
+    stores = 2 * store if unit < store + change.load else store
+    return max(unit, load + store, (unit + behind + load + stores) / 2)
 
 
 def _weight_changes(tiles: _Tiles, moved: _Moved) -> list[_Change]:

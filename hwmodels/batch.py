@@ -481,11 +481,14 @@ def _ending(tiling: _Tiling, last: bool) -> tuple[Floats, Floats]:
 
 
 def _period(tiling: _Tiling, unit: Floats, store: Floats, load: Floats) -> Floats:
-    knobs = tiling.walk.knobs
+    """Cycles from a tile's start to the next one's."""
+    shared = tiling.walk.knobs.port_shared[:, None, None] != 0
     behind = np.minimum(tiling.step, tiling.drain) + tiling.pipeline
-    load = knobs.port_latency[:, None, None] + load
-    port = np.where(knobs.port_shared[:, None, None] != 0, load + store, np.maximum(load, store))
-    return np.asarray(np.maximum(np.maximum(unit, port), (unit + behind + store) / 2))
+    late = tiling.walk.knobs.port_latency[:, None, None] + load
+    stores = np.where(unit < store + load, 2 * store, store)
+    once = np.where(shared, late + store, np.maximum(late, store))
+    twice = np.where(shared, unit + behind + late + stores, unit + behind + np.maximum(late, store))
+    return np.asarray(np.maximum(np.maximum(unit, once), twice / 2))
 
 
 def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
