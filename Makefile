@@ -25,6 +25,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/executor.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/cycle.py
+	$(BIN)/python benchmarks/rtl.py
 
 # Trains the digits networks again (torch, some minutes of CPU).
 train: $(VENV)/.base

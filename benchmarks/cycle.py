@@ -37,7 +37,7 @@ class Stores:
 
     def __init__(self, plan: Schedule) -> None:
         self.plan, self.env = plan, simpy.Environment()
-        self.full, self.results = simpy.Store(self.env), simpy.Store(self.env)
+        self.full, self.results, self.drained = (simpy.Store(self.env) for _ in range(3))
         self.inputs, self.outputs = (simpy.Store(self.env) for _ in range(2))
         self.inputs.items, self.outputs.items = [0, 1], [0, 1]
         self.port = simpy.PriorityResource(self.env)
@@ -45,6 +45,7 @@ class Stores:
     def run(self) -> int:
         self.env.process(self.loader())
         self.env.process(self.grid())
+        self.env.process(self.drain())
         self.env.run(until=self.env.process(self.writer()))
         return int(self.env.now) + self.plan.latency + FINISH_CYCLES
 
@@ -79,14 +80,19 @@ class Stores:
             yield self.full.get()
             yield self.outputs.get()
             yield self.env.timeout((steps - 1) * self.plan.pace + self.plan.step)
-            yield self.inputs.put(0)
             yield self.results.put(self.env.now + self.plan.drain + self.plan.pipeline)
             yield self.env.timeout(self.plan.pace - self.plan.step)
 
+    def drain(self) -> Process:
+        while True:
+            done = yield self.results.get()
+            yield self.env.timeout(done - self.env.now)
+            yield self.inputs.put(0)
+            yield self.drained.put(0)
+
     def writer(self) -> Process:
         for tile, cycles in enumerate(self.plan.stores.tolist()):
-            done = yield self.results.get()
-            yield self.env.timeout(max(0, done - self.env.now))
+            yield self.drained.get()
             yield from self.transfer(self.plan.store_bursts(tile) if self.plan.shared else (), cycles, 0)
             yield self.outputs.put(0)
 

@@ -279,22 +279,26 @@ def _stall(tiles: _Tiles, moved: _Moved) -> int:
     changes = _weight_changes if tiles.mapping.dataflow == WEIGHT else _activation_changes
     wait = 0.0
     for change in changes(tiles, moved):
-        wait += change.count * (_period(tiles.design, change, behind) - change.unit)
+        wait += change.count * (_period(tiles, change, behind) - change.unit)
     return ceil(wait)
 
 
-def _period(design: Design, change: _Change, behind: int) -> float:
+def _period(tiles: _Tiles, change: _Change, behind: int) -> float:
     """Cycles from a tile's start to the next one's: the longest of what must happen once a tile, or once every two.
 
     Once a tile: the unit's work, the load, the store; on a shared port load and store, one after the other. Every two
     tiles: a tile's work, its last result, and then its store or the load of the tile that takes its half of the buffers.
-    On a shared port that store goes before that load, and so does the next store if it comes while they last.
+    On a shared port that store goes before that load, and so does the next store if it comes while they last. The first
+    tile that waits for a half is the third.
     """
-    unit, store, load = change.unit, change.store, design.port_latency + change.load
-    if not design.port_shared:
-        return max(unit, load, store, (unit + behind + max(load, store)) / 2)
+    unit, store, load = change.unit, change.store, tiles.design.port_latency + change.load
+    shared = tiles.design.port_shared
+    once = load + store if shared else max(load, store)
+    if tiles.count == 2:
+        return max(unit, once)
     stores = 2 * store if unit < store + change.load else store
-    return max(unit, load + store, (unit + behind + load + stores) / 2)
+    twice = unit + behind + load + stores if shared else unit + behind + max(load, store)
+    return max(unit, once, twice / 2)
 
 
 def _weight_changes(tiles: _Tiles, moved: _Moved) -> list[_Change]:

@@ -488,7 +488,8 @@ def _period(tiling: _Tiling, unit: Floats, store: Floats, load: Floats) -> Float
     stores = np.where(unit < store + load, 2 * store, store)
     once = np.where(shared, late + store, np.maximum(late, store))
     twice = np.where(shared, unit + behind + late + stores, unit + behind + np.maximum(late, store))
-    return np.asarray(np.maximum(np.maximum(unit, once), twice / 2))
+    halves = np.where(tiling.channel_tiles * tiling.space_tiles == 2, 0.0, twice / 2)
+    return np.asarray(np.maximum(np.maximum(unit, once), halves))
 
 
 def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:

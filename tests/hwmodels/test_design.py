@@ -15,7 +15,7 @@ def test_accumulator_holds_the_longest_reduction_that_fits() -> None:
     assert Design(width=64, weight_depth=1024).acc_bits == 32
     assert Design(width=64, weight_depth=1024, max_act_bits=2, max_weight_bits=3).acc_bits == 21
     # 24 * 4 / 2 = 48 needs 6 bits: 1 + 1 + 6 + 1 = 9, and 48 * 1 * 1 fits into +-255.
-    assert Design(rows=8, width=24, weight_depth=4, max_act_bits=1, max_weight_bits=1).acc_bits == 9
+    assert Design(rows=8, width=24, port_bits=24, weight_depth=4, max_act_bits=1, max_weight_bits=1).acc_bits == 9
 
 
 def test_accumulator_never_exceeds_a_raw_word() -> None:
@@ -55,11 +55,13 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"kind": "gpu"}, "design: kind must be one of array, mac, not 'gpu'"),
     ({"dataflow": "row"}, "design: dataflow must be one of weight, activation, best, not 'row'"),
     ({"memory": "hbm"}, "design: memory must be one of dram, sram, not 'hbm'"),
-    ({"port_latency": -1}, "design: port_latency and memory_kib must be >= 0, not -1 and 0"),
-    ({"memory_kib": -2}, "design: port_latency and memory_kib must be >= 0, not 20 and -2"),
+    *(({name: value}, f"design: {name} must be an integer >= 0, not {value}") for name, value in (
+        ("port_latency", -1), ("port_latency", 2.5), ("memory_kib", -2), ("memory_kib", True),
+    )),
     ({"clock_mhz": 0}, "design: clock_mhz must be between 0 and 100000, not 0"),
     ({"clock_mhz": float("nan")}, "design: clock_mhz must be between 0 and 100000, not nan"),
     ({"rows": 24}, "design: rows must divide width or be a multiple of it, not 24 with width 64"),
+    ({"port_bits": 96}, "design: port_bits must divide width or be a multiple of it, not 96 with width 64"),
     ({"lanes_a": 3, "max_act_bits": 2}, "design: lanes_a must be at most max_act_bits 2, not 3"),
     ({"lanes_w": 3, "max_weight_bits": 2}, "design: lanes_w must be at most max_weight_bits 2, not 3"),
 ]  # fmt: skip
@@ -76,5 +78,6 @@ def test_lanes_do_not_matter_to_the_mac_twin() -> None:
 
 
 @pytest.mark.parametrize(("rows", "width"), [(1, 64), (16, 64), (64, 64), (128, 64), (3, 9)])
-def test_rows_that_divide_or_are_divided_are_legal(rows: int, width: int) -> None:
-    assert illegal(Design(rows=rows, width=width)) is None
+def test_rows_and_ports_that_divide_or_are_divided_are_legal(rows: int, width: int) -> None:
+    assert illegal(Design(rows=rows, width=width, port_bits=width)) is None
+    assert illegal(Design(rows=width, width=width, port_bits=rows)) is None

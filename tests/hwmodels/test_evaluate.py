@@ -19,7 +19,7 @@ from workloads.layers import Conv, Dense, Flatten, Pool
 from workloads.network import Input, Network, Node
 from workloads.zoo import NETWORKS
 
-DESIGN = Design(rows=16, cols=4, width=64, weight_depth=8192, act_depth=4096, out_depth=4096, threshold_depth=4096)
+DESIGN = Design(rows=16, cols=4, width=64, weight_depth=8192, act_depth=4096, out_depth=4096, threshold_depth=32)
 CONV = Conv(name="conv", in_shape=(16, 6, 6), out_channels=16, kernel=(3, 3), act_bits=2, weight_bits=2, out_bits=2)
 POOL = Pool(name="pool", kind="max", in_shape=(16, 4, 4), kernel=(2, 2), stride=(2, 2), act_bits=2, out_bits=2)
 FLAT = Flatten(name="flat", in_shape=(16, 2, 2), act_bits=2)

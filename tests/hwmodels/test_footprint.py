@@ -16,9 +16,17 @@ TWO = Network("two", Input(name="input", shape=(5, 4, 4), bits=2), (Node(CONV, (
 def test_two_layers_by_hand() -> None:
     # conv: 6 channels of 9 taps of 1 word of 3 planes of 8 bits, and 1 threshold of 32: 6 * (216 + 32) = 1488.
     # head: 10 channels of 4 taps of 1 word of 2 planes of 8 bits, no thresholds: 640.
-    # Maps: input 16 pixels of 1 word of 2 planes of 8: 256; conv 4 pixels of 1 word of 8: 32; head 10 raw words: 320.
-    # While conv runs: 256 + 32 = 288; while head runs: 32 + 320 = 352.
-    assert footprint_bits(TWO, rows=4, width=8) == 1488 + 640 + 352
+    # Maps: input 16 pixels of 1 word of 2 planes of 8: 256; conv 4 pixels of 1 word of 8: 32; head 2 words of 8 planes
+    # of 8, because sums of 24 codes of +-1 times +-3 take 8 bits: 128. While conv runs: 256 + 32; while head runs: 32 + 128.
+    assert footprint_bits(TWO, rows=4, width=8) == 1488 + 640 + 288
+
+
+def test_raw_sums_of_groups_and_their_weights_count_as_they_are_streamed() -> None:
+    grouped = replace(CONV, in_shape=(4, 4, 4), out_channels=4, groups=2, out_bits=None)
+    network = Network("grouped", Input(name="input", shape=(4, 4, 4), bits=2), (Node(grouped, ("input",)),))
+    # 4 rows hold both groups in 1 word, walked twice: 4 channels of 2 * 9 words of 3 planes of 8 bits.
+    # N = 18 codes of +-3 times +-7 are 378, 10 bits; doubled 11: 4 pixels of 1 word of 11 planes, and 256 of input.
+    assert footprint_bits(network, rows=4, width=8) == 4 * 18 * 3 * 8 + 4 * 11 * 8 + 256
 
 
 def test_packed_windows_replace_the_input_map() -> None:
