@@ -161,6 +161,7 @@ class _Moved:
 
     first_load: int
     last_store: int
+    first_weights: int
     weights: int
     acts: _Split
     stores: _Split
@@ -184,6 +185,7 @@ def _moved(tiles: _Tiles) -> _Moved:
     return _Moved(
         first_load=_weight_load(tiles, 0) + acts(0, first_block_tile),
         last_store=stores(last, tiles.blocks) - stores(last, tiles.last_blocks),
+        first_weights=_weight_load(tiles, 0),
         weights=tiles.over_channels(lambda first: _weight_load(tiles, first)),
         # The grid's channel tiles read the same maps; those of a vector layer read their own channels each.
         acts=_split(tiles, acts, tiles.over_channels if tiles.shape.vector else _once),
@@ -266,13 +268,14 @@ class _Change:
 def _stall(tiles: _Tiles, moved: _Moved) -> int:
     """Waits of the grid at the changes of tiles, and of the last store: the estimate of this model (`_period`).
 
-    Space tiles count as they are, channel tiles by their mean. With Λ = λ + L and b = min(F, D) + PIPELINE, from the end
-    of a tile's steps to its last result, the estimate is exact
+    The last space tile counts as it is, the others and all channel tiles by their mean. With Λ = λ + L and
+    b = min(F, D) + PIPELINE, from the end of a tile's steps to its last result, the estimate is exact
 
     - for a single tile;
-    - where no wait arises: T >= b + max(Λ, S), on a shared port T >= b + Λ + S, for the least T and the largest L and S;
-    - with a port each also where waits arise, if all tiles and all changes are equal and b + max(Λ, S) is at most T, or
-      T + b at most max(Λ, S).
+    - where no wait arises: T >= b + max(Λ, S), on a shared port T >= b + Λ + S, for the least T and the largest L and S
+      (L of any tile's activations, with the weights where they change);
+    - with a port each also where waits arise, if T, the activations and S of all tiles and L of all changes are equal
+      and b + max(Λ, S) is at most T, or T + b at most max(Λ, S).
     """
     step, drain = step_cycles(tiles.shape, tiles.design), drain_cycles(tiles.shape, tiles.design)
     behind = min(step, drain) + pipeline_cycles(tiles.shape, tiles.design)
@@ -304,7 +307,7 @@ def _period(tiles: _Tiles, change: _Change, behind: int) -> float:
 def _weight_changes(tiles: _Tiles, moved: _Moved) -> list[_Change]:
     """Every channel tile walks the space tiles, and begins with new weights (and, unless they stay, activations)."""
     channels, space = tiles.channel_tiles, tiles.space_tiles
-    weights, (full_load, last_load) = moved.weights / channels, _act_means(tiles, moved)
+    weights, (full_load, last_load) = _later_weights(tiles, moved), _act_means(tiles, moved)
     stays = 0.0 if not tiles.shape.vector else last_load
     return [
         _full(tiles, moved, channels * max(space - 2, 0), full_load),
@@ -316,8 +319,8 @@ def _weight_changes(tiles: _Tiles, moved: _Moved) -> list[_Change]:
 def _activation_changes(tiles: _Tiles, moved: _Moved) -> list[_Change]:
     """Every space tile walks the channel tiles, and begins with new activations (and, unless they stay, weights)."""
     channels, space = tiles.channel_tiles, tiles.space_tiles
-    weights, (full_load, last_load) = moved.weights / channels, _act_means(tiles, moved)
-    again = weights if channels > 1 else 0.0
+    weights, (full_load, last_load) = _later_weights(tiles, moved), _act_means(tiles, moved)
+    again = moved.first_weights if channels > 1 else 0
     return [
         _full(tiles, moved, (space - 1) * (channels - 1), weights),
         _last(tiles, moved, channels - 1, weights),
@@ -343,6 +346,11 @@ def _unit(tiles: _Tiles, columns: int) -> float:
     shape, design, walk = tiles.shape, tiles.design, walk_of(tiles.shape, tiles.design)
     steps = prod(tiles.mapping.block) * (columns * walk.words if shape.vector else walk.channel_groups)
     return steps * max(step_cycles(shape, design), drain_cycles(shape, design)) / tiles.channel_tiles
+
+
+def _later_weights(tiles: _Tiles, moved: _Moved) -> float:
+    """Weights of a channel tile that others came before, as a mean."""
+    return (moved.weights - moved.first_weights) / max(tiles.channel_tiles - 1, 1)
 
 
 def _act_means(tiles: _Tiles, moved: _Moved) -> tuple[float, float]:

@@ -261,6 +261,7 @@ class _Tiling:
     steps: Ints
     first_load: Ints
     last_store: Ints
+    first_weights: Ints
     weights: Ints
     acts_full: Ints
     acts_last: Ints
@@ -282,6 +283,7 @@ class _Tiling:
             last_columns=(walk.blocks.count - before)[:, None, :],
             **_unit(walk, space_tiles),
             **_maps(walk, channel_tiles, last, before, weights),
+            first_weights=weights[:, :, None],
             weights=((channel_tiles - 1) * weights + last_weights)[:, :, None],
         )
 
@@ -290,6 +292,10 @@ class _Tiling:
         walk = self.walk
         words = walk.words[:, None, None] * columns if walk.shape.vector else walk.channel_groups[:, None, None]
         return np.asarray(walk.blocks.area * words * np.maximum(self.step, self.drain) / self.channel_tiles)
+
+    def later_weights(self) -> Floats:
+        """Weights of a channel tile that others came before, as a mean."""
+        return np.asarray((self.weights - self.first_weights) / np.maximum(self.channel_tiles - 1, 1))
 
     def act_means(self) -> tuple[Floats, Floats]:
         """Load of a space tile with all columns, and of the last, as means over the channel tiles."""
@@ -451,7 +457,7 @@ Change = tuple[Ints, bool, Floats]
 
 def _weight_changes(tiling: _Tiling) -> list[Change]:
     channels, space = tiling.channel_tiles, tiling.space_tiles
-    weights, (full_load, last_load) = tiling.weights / channels, tiling.act_means()
+    weights, (full_load, last_load) = tiling.later_weights(), tiling.act_means()
     stays = last_load if tiling.walk.shape.vector else np.zeros((1, 1, 1))
     return [
         (channels * np.maximum(space - 2, 0), False, full_load),
@@ -462,8 +468,8 @@ def _weight_changes(tiling: _Tiling) -> list[Change]:
 
 def _activation_changes(tiling: _Tiling) -> list[Change]:
     channels, space = tiling.channel_tiles, tiling.space_tiles
-    weights, (full_load, last_load) = tiling.weights / channels, tiling.act_means()
-    again = np.where(channels > 1, weights, 0.0)
+    weights, (full_load, last_load) = tiling.later_weights(), tiling.act_means()
+    again = np.where(channels > 1, tiling.first_weights, 0)
     return [
         ((space - 1) * (channels - 1), False, weights),
         (channels - 1, True, weights),

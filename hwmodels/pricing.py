@@ -131,7 +131,9 @@ def banks(k: Design | Knobs) -> tuple[Bank, ...]:
         Bank("activation", k.cols, k.act_depth, k.act_lanes * k.width),
         Bank("output", 1, k.out_depth, k.rows * k.max_act_bits),
         *(
-            Bank(f"threshold stage {stage}", k.rows * (k.max_act_bits > stage), k.threshold_depth * 2**stage, k.acc_bits)
+            Bank(
+                f"threshold stage {stage}", k.rows * (k.max_act_bits > stage), k.threshold_depth * 2**stage, k.acc_bits
+            )
             for stage in stages(k)
         ),
     )

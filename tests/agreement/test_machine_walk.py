@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
-from math import prod
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,19 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwmodels.activity import Activity
+from hwmodels.activity import Activity, Cycles
 from hwmodels.analytical import evaluate_layer, evaluate_mapping
 from hwmodels.design import Design
+from hwmodels.exact import exact_times
 from hwmodels.geometry import geometry
 from hwmodels.mapping import Mapping, Misfit, check_fit, mappings
-from tests.agreement.walk import Timeline, Walk, Walked, double_buffered, timeline, window
+from hwmodels.schedule import schedule
+from tests.agreement.walk import FINISH, SETUP, Tile, Walk, Walked, fetched, recurrence, stall, timeline, window
 from tests.hwmodels.samples import few, random_design, random_layer
 from workloads.layers import Add, Conv, Dense, Layer, Pool
 from workloads.zoo import cifar_convnet, resnet18
 
 SMALL = Design(
     rows=4, cols=2, width=8, max_act_bits=4, max_weight_bits=4, port_bits=16, port_burst=4, port_latency=3,
-    weight_depth=256, act_depth=256, out_depth=256, threshold_depth=256,
+    weight_depth=256, act_depth=256, out_depth=256, threshold_depth=32,
 )  # fmt: skip
 CONV = Conv(name="conv", in_shape=(11, 5, 6), out_channels=10, kernel=(3, 2), act_bits=3, weight_bits=2, out_bits=2)
 GROUPED = replace(CONV, in_shape=(32, 4, 4), groups=4, out_channels=12)
@@ -39,14 +42,17 @@ CORNERS: dict[str, tuple[Layer, Design]] = {
     "word without tail": (replace(CONV, in_shape=(16, 4, 4)), SMALL),
     "word of one short": (replace(CONV, in_shape=(15, 4, 4)), SMALL),
     "stride above the kernel": (replace(CONV, kernel=(1, 1), stride=(2, 3)), SMALL),
-    "stride above the kernel, padded": (replace(CONV, kernel=(2, 1), stride=(3, 4), padding=(1, 1, 2, 2)), SMALL),
+    "stride above the kernel, padded": (replace(CONV, kernel=(2, 1), stride=(3, 4), padding=(1, 0, 1, 2)), SMALL),
     "dilation": (replace(CONV, dilation=(2, 3), kernel=(2, 2)), SMALL),
     "dilation, stride and padding": (replace(CONV, dilation=(2, 2), stride=(2, 1), padding=(2, 1, 2, 1)), SMALL),
     "masked padding": (replace(CONV, padding=(1, 1, 1, 1)), SMALL),
     "coded padding": (replace(CONV, padding=(1, 1, 1, 1), pad_code=-7), SMALL),
-    "padding wider than the map": (replace(CONV, in_shape=(3, 1, 1), kernel=(3, 3), padding=(2, 2, 2, 2)), SMALL),
+    "padding of more than the map": (replace(CONV, in_shape=(3, 1, 1), kernel=(3, 3), padding=(2, 2, 2, 2)), SMALL),
     "groups that fill words": (GROUPED, SMALL),
+    "groups that fill words and rows": (replace(GROUPED, out_channels=16), replace(SMALL, weight_depth=1024)),
     "groups that do not": (replace(GROUPED, in_shape=(24, 4, 4)), replace(SMALL, weight_depth=1024)),
+    "raw outputs of groups": (replace(GROUPED, in_shape=(24, 4, 4), out_bits=None), replace(SMALL, weight_depth=1024)),
+    "host windows of groups": (replace(GROUPED, in_shape=(12, 4, 4), from_host=True), replace(SMALL, weight_depth=1024)),
     "groups of more than a word": (replace(GROUPED, in_shape=(48, 4, 4)), replace(SMALL, weight_depth=1024)),
     "depthwise": (DEPTHWISE, SMALL),
     "depthwise with a multiplier": (replace(DEPTHWISE, out_channels=20), SMALL),
@@ -82,6 +88,10 @@ CORNERS: dict[str, tuple[Layer, Design]] = {
     "mac twin, grouped": (GROUPED, replace(SMALL, kind="mac")),
     "mac twin, pool": (AVERAGE, replace(SMALL, kind="mac")),
     "separate ports": (CONV, replace(SMALL, port_shared=False)),
+    "a port of a word": (CONV, replace(SMALL, port_bits=8)),
+    "a port of many words": (CONV, replace(SMALL, port_bits=128)),
+    "a port of a bit": (CONV, replace(SMALL, port_bits=1)),
+    "rows that divide the channels, words that do not": (replace(DENSE, out_channels=12), replace(SMALL, rows=2)),
     "one of everything": (CONV, replace(SMALL, rows=1, cols=1, width=1, weight_depth=4096, act_depth=4096)),
     "more rows than channels": (CONV, replace(SMALL, rows=32)),
     "more columns than positions": (CONV, replace(SMALL, cols=64, out_depth=4096)),
@@ -94,25 +104,42 @@ def walk(layer: Layer, design: Design, mapping: Mapping, *, count: bool = True) 
 
 
 def exact(activity: Activity) -> dict[str, int]:
-    """What section 5 calls exact."""
-    return asdict(activity.actions) | {
-        "compute_cycles": activity.cycles.compute_cycles,
-        "drain_cycles": activity.cycles.drain_cycles,
+    """Everything but the stalls."""
+    cycles = asdict(activity.cycles)
+    del cycles["stall_cycles"]
+    return {
+        **asdict(activity.actions),
+        **cycles,
+        "compute_busy": activity.compute_busy,
         "drain_busy": activity.drain_busy,
+        "load_busy": activity.load_busy,
+        "store_busy": activity.store_busy,
         "memory_read_bits": activity.memory_read_bits,
         "memory_write_bits": activity.memory_write_bits,
     }
 
 
-def walked(result: Walked, names: Any) -> dict[str, int]:
-    cycles = {
-        "compute_cycles": result.compute,
-        "drain_cycles": result.steady - result.compute + result.tail,
-        "drain_busy": result.drain_busy,
+def walked(result: Walked, design: Design, names: Any) -> dict[str, int]:
+    tiles, last = result.tiles, result.tiles[-1]
+    compute = sum(tile.steps * tile.step for tile in tiles)
+    pauses = sum(max(tile.step, tile.drain) - tile.step for tile in tiles for _ in range(tile.steps))
+    port = {
+        "load_cycles": design.port_latency + sum(tiles[0].load),
+        "store_cycles": design.port_latency + sum(last.store),
+        "load_busy": fetched(design) - SETUP - design.port_latency + sum(sum(tile.load) for tile in tiles),
+        "store_busy": sum(sum(tile.store) for tile in tiles),
         "memory_read_bits": result.read_bits,
         "memory_write_bits": result.write_bits,
     }
-    return {name: cycles.get(name, result.counts[name]) for name in names}
+    unit = {
+        "fill_cycles": fetched(design) + last.pipeline + FINISH,
+        "compute_cycles": compute,
+        "compute_busy": compute,
+        # The last result leaves behind the last step, not between steps.
+        "drain_cycles": pauses - (max(last.step, last.drain) - last.step) + last.drain,
+        "drain_busy": sum(tile.steps * tile.drain for tile in tiles),
+    }
+    return {name: {**port, **unit}.get(name, result.counts[name]) for name in names}
 
 
 def check(layer: Layer, design: Design, mapping: Mapping) -> None:
@@ -120,7 +147,7 @@ def check(layer: Layer, design: Design, mapping: Mapping) -> None:
     shape = geometry(layer, design.width)
     assert shape is not None
     stated = exact(evaluate_mapping(shape, design, mapping).activity)
-    assert stated == walked(walk(layer, design, mapping)[1], stated), (layer, design, mapping)
+    assert stated == walked(walk(layer, design, mapping)[1], design, stated), (layer, design, mapping)
 
 
 def legal(layer: Layer, design: Design) -> list[Mapping]:
@@ -157,39 +184,91 @@ def test_uncounted_walk_is_the_counted_one() -> None:
     for layer, design in CORNERS.values():
         for mapping in few(Random(1), legal(layer, design), 1):
             slow, fast = walk(layer, design, mapping)[1], walk(layer, design, mapping, count=False)[1]
-            assert [tile.steady for tile in slow.tiles] == [tile.steady for tile in fast.tiles]
+            assert slow.tiles == fast.tiles
 
 
-def all_tiles_equal(steps: Walk, mapping: Mapping) -> bool:
-    """No partial row group, channel tile, block or column."""
-    groups, blocks = steps.channel_groups(), steps.blocks()
-    return (
-        all(len(group) == steps.design.rows for group in groups)
-        and len(groups) % mapping.groups == 0
-        and len(blocks) % steps.design.cols == 0
-        and all(steps.inside(position) for block in blocks for position in block)
-    )
-
-
-def test_overlap_is_exact_where_all_tiles_are_equal() -> None:
-    seen = 0
-    for seed in range(1500):
+def walks(seeds: range) -> Iterator[tuple[Cycles, list[Tile], Design]]:
+    """Cycles of the closed form, and the tiles, of mappings of random layers on random designs."""
+    for seed in seeds:
         rng = Random(seed)
         layer, design = random_layer(rng), random_design(rng)
         shape, options = geometry(layer, design.width), legal(layer, design)
         assert shape is not None
         for mapping in few(rng, options, 2) if options else ():
-            steps = Walk(window(layer, design.width), design, mapping.dataflow, mapping.groups, mapping.block)
-            if not all_tiles_equal(steps, mapping):
-                continue
-            tiles = steps.run(count=False).tiles
             cycles = evaluate_mapping(shape, design, mapping).activity.cycles
-            wanted = timeline(tiles, design)
-            assert (cycles.load_cycles, cycles.stall_cycles, cycles.store_cycles) == (
-                wanted.first_load, wanted.stall, wanted.last_store,
-            )  # fmt: skip
-            seen += len(tiles) > 1
-    assert seen > 100
+            yield cycles, walk(layer, design, mapping, count=False)[1].tiles, design
+
+
+def test_causes_add_up_to_the_latency_with_the_exact_stall() -> None:
+    for cycles, tiles, design in walks(range(300)):
+        times = timeline(tiles, design)
+        assert cycles.total - cycles.stall_cycles + stall(times, tiles) == times.latency
+
+
+def test_exact_models_are_the_walk() -> None:
+    """The schedule and both exact models against tiles and times that were counted."""
+    for seed in range(300):
+        rng = Random(seed)
+        layer, design = random_layer(rng), random_design(rng)
+        shape, options = geometry(layer, design.width), legal(layer, design)
+        assert shape is not None
+        for mapping in few(rng, options, 1) if options else ():
+            plan, tiles = schedule(shape, design, mapping), walk(layer, design, mapping, count=False)[1].tiles
+            wanted, found = timeline(tiles, design), exact_times(plan)
+            assert found.started.tolist() == wanted.starts, (layer, design, mapping)
+            assert int(found.stored[-1]) + design.port_latency + FINISH == wanted.latency, (layer, design, mapping)
+
+
+def behind(tile: Tile) -> int:
+    """From the end of a tile's steps to its last result."""
+    return min(tile.step, tile.drain) + tile.pipeline
+
+
+def acts(tile: Tile) -> int:
+    """Port cycles of the activations that a tile loads."""
+    return sum(tile.load[tile.weights :])
+
+
+def test_a_single_tile_never_waits() -> None:
+    singles = [
+        (cycles, stall(timeline(tiles, design), tiles))
+        for cycles, tiles, design in walks(range(300))
+        if len(tiles) == 1
+    ]
+    assert len(singles) > 100
+    assert all(cycles.stall_cycles == exact == 0 for cycles, exact in singles)
+
+
+def test_no_wait_is_no_stall() -> None:
+    """The condition of `_stall`: T >= b + max(L, S), or b + L + S on a shared port, L with the port's latency."""
+    seen = {True: 0, False: 0}
+    for cycles, tiles, design in walks(range(2500)):
+        loads = [sum(tile.load) for tile in tiles[1:]] + [acts(tile) for tile in tiles]
+        late = design.port_latency + max(loads)
+        store = max(sum(tile.store) for tile in tiles)
+        port = late + store if design.port_shared else max(late, store)
+        if len(tiles) == 1 or any(tile.unit < behind(tile) + port for tile in tiles):
+            continue
+        assert cycles.stall_cycles == stall(timeline(tiles, design), tiles) == 0
+        seen[design.port_shared] += 1
+    assert min(seen.values()) > 30
+
+
+def test_equal_tiles_with_a_port_each_wait_as_long_as_stated() -> None:
+    seen = waits = 0
+    for cycles, tiles, design in walks(range(4000)):
+        alike = {(tile.unit, sum(tile.store)) for tile in tiles}
+        if len(tiles) < 3 or len(alike) > 1 or len({sum(tile.load) for tile in tiles[1:]}) > 1:
+            continue
+        if len({acts(tile) for tile in tiles if acts(tile)}) > 1:
+            continue
+        port = max(design.port_latency + sum(tiles[1].load), sum(tiles[1].store))
+        if tiles[0].unit < behind(tiles[0]) + port and port < tiles[0].unit + behind(tiles[0]):
+            continue
+        assert cycles.stall_cycles == stall(recurrence(tiles, design), tiles) or design.port_shared
+        seen, waits = seen + (not design.port_shared), waits + (cycles.stall_cycles > 0)
+    assert seen > 50
+    assert waits > 20
 
 
 REAL_DESIGNS: dict[str, tuple[Any, ...]] = {
@@ -199,12 +278,20 @@ REAL_DESIGNS: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def latency_errors(count: int) -> dict[str, list[tuple[float, float]]]:
-    """Relative error of the latency of best mappings of zoo layers: (to section 5 per tile, to double buffering).
+Kind = tuple[str, str]
 
-    By kind: layers of the grid or the vector unit that give every column a block, and those that do not.
-    """
-    errors: dict[str, list[tuple[float, float]]] = {"grid": [], "vector": [], "idle columns": []}
+ERRORS: dict[Kind, tuple[float, float, float]] = {
+    ("grid", "separate"): (0.0, 0.0, 0.0), ("grid", "shared"): (0.0, 0.0, 0.0),
+    ("vector", "separate"): (0.0, 0.0, 0.0), ("vector", "shared"): (0.0, 0.0, 0.0),
+}  # fmt: skip
+"""Per cent: least, largest, and what nine in ten stay within; docs/closed-form.md states them."""
+
+
+def latency_errors(count: int) -> dict[Kind, list[float]]:
+    """Relative error of the latency of best mappings of zoo layers, by unit and ports."""
+    errors: dict[Kind, list[float]] = {
+        (unit, ports): [] for unit in ("grid", "vector") for ports in ("shared", "separate")
+    }
     layers = [layer for network in (resnet18(2, 2), cifar_convnet(1, 1), resnet18(4, 2)) for layer in network.layers]
     for seed in range(count):
         rng = Random(seed)
@@ -215,20 +302,14 @@ def latency_errors(count: int) -> dict[str, list[tuple[float, float]]]:
         best = evaluate_layer(layer, design)
         assert best is not None
         steps, result = walk(layer, design, best.mapping, count=False)
-        cycles = best.activity.cycles
-        others = cycles.total - cycles.load_cycles - cycles.stall_cycles - cycles.store_cycles
-
-        def error(real: Timeline, stated: int = cycles.total, others: int = others) -> float:
-            return stated / (others + real.total) - 1
-
-        kind = "idle columns" if len(steps.blocks()) < design.cols else "vector" if steps.seen.vector else "grid"
-        errors[kind].append((error(timeline(result.tiles, design)), error(double_buffered(result.tiles, design))))
+        kind = "vector" if steps.seen.vector else "grid", "shared" if design.port_shared else "separate"
+        errors[kind].append(best.activity.cycles.total / timeline(result.tiles, design).latency - 1)
     return errors
 
 
 @pytest.fixture(scope="module")
-def errors() -> dict[str, np.ndarray]:
-    return {kind: np.array(values) for kind, values in latency_errors(200).items()}
+def errors() -> dict[Kind, np.ndarray]:
+    return {kind: np.array(values) for kind, values in latency_errors(500).items()}
 
 
 def test_columns_without_a_block_load_nothing() -> None:
@@ -243,31 +324,33 @@ def test_columns_without_a_block_load_nothing() -> None:
 
 
 def test_raw_sums_leave_the_vector_unit_r_a_cycle() -> None:
-    """Section 3: an output word costs max(taps * ceil(M / la), ceil(W / R)); only max pools skip the post units."""
-    design = Design(rows=1, cols=1, width=8, lanes_a=4, max_act_bits=4)
-    layer = replace(RAW_AVERAGE, kernel=(1, 1), stride=(1, 1), in_shape=(8, 5, 5), out_bits=None)
+    """Section 3: a step takes max(F, D), D = ceil(W / R) for each entry of A bits; only max pools skip the post units."""
+    design = Design(rows=1, cols=1, width=8, port_bits=8, lanes_a=4, max_act_bits=4)
+    layer = replace(RAW_AVERAGE, kernel=(1, 1), stride=(1, 1), in_shape=(8, 5, 5))
     best = evaluate_layer(layer, design)
     assert best is not None
     cycles = best.activity.cycles
-    # One channel word a position, 25 positions: 1 cycle of the vector unit, then 8 sums at one a cycle.
-    assert cycles.compute_cycles + cycles.drain_cycles >= prod(layer.out_shape[1:]) * 8
+    # 25 positions of one channel word: 1 cycle of the vector unit, 8 sums of 4 bits at one a cycle.
+    assert layer.acc_bits == 4
+    assert cycles.compute_cycles + cycles.drain_cycles == 24 * 8 + 1 + 8
 
 
 def test_mac_twin_makes_one_pass_whatever_the_bits() -> None:
-    """Section 6: P = 1 whatever M and K, also for grouped layers, whose zero weights a multiplier knows."""
-    design = replace(SMALL, kind="mac")
+    """Section 6: P = 1 whatever M and K, also for grouped layers, which walk their words twice as planes do."""
+    design = replace(SMALL, kind="mac", weight_depth=4096)
     for bits in (1, 2, 3, 4):
-        layer = replace(DEPTHWISE, weight_bits=bits, pad_code=None)
-        best = evaluate_layer(layer, design)
-        one = evaluate_layer(replace(layer, weight_bits=1), design)
+        layer = replace(DEPTHWISE, weight_bits=bits)
+        best, planes = evaluate_layer(layer, design), evaluate_layer(layer, replace(design, kind="array"))
         assert best is not None
-        assert one is not None
-        assert best.activity.actions.accumulations == one.activity.actions.accumulations, bits
+        assert planes is not None
+        assert best.activity.cycles.compute_cycles < planes.activity.cycles.compute_cycles
+        # 10 channels at 4 x 4 positions; 9 taps of 1 word, twice.
+        walked = best.activity.actions.combines // (layer.act_bits * bits)
+        assert best.activity.actions.accumulations == walked * 2 * 9 >= 160 * 18
 
 
 def test_every_tile_holds_whole_output_words() -> None:
     """Section 4: a tile is a multiple of max(R, W) output channels, or all; so no code word is written by two tiles."""
-    # 4 groups of 3 outputs, R = 4, W = 8: a channel group holds 3 channels, so 2 of them are 6, not 8.
     shape = geometry(GROUPED, SMALL.width)
     assert shape is not None
     for mapping in mappings(shape, SMALL):
@@ -276,17 +359,13 @@ def test_every_tile_holds_whole_output_words() -> None:
         assert channels % max(SMALL.rows, SMALL.width) == 0 or channels == GROUPED.out_channels, mapping
 
 
-# Measured over the 200 designs of `latency_errors`, against the per-tile timeline of section 5 and against true double
-# buffering: grid -3.1 .. +2.4 % and -3.8 .. +7.7 %, vector -5.7 .. +6.8 % and -8.5 .. +7.8 %; nine in ten within 2.4 %.
-@pytest.mark.parametrize(
-    ("kind", "low", "high", "nine_in_ten"), [("grid", -0.04, 0.08, 0.016), ("vector", -0.09, 0.08, 0.024)]
-)
-def test_latency_is_near_the_per_tile_timeline(
-    errors: dict[str, np.ndarray], kind: str, low: float, high: float, nine_in_ten: float
-) -> None:
-    assert len(errors[kind]) > 50
-    for error in errors[kind].T:
-        assert low <= error.min()
-        assert error.max() <= high
-        assert abs(np.median(error)) <= 0.001
-        assert np.quantile(error, 0.9) <= nine_in_ten
+@pytest.mark.parametrize("kind", ERRORS)
+def test_latency_is_as_near_the_walk_as_documented(errors: dict[Kind, np.ndarray], kind: Kind) -> None:
+    low, high, nine_in_ten = ERRORS[kind]
+    found = 100 * errors[kind]
+    assert len(found) > 50
+    measured = (round(found.min(), 1), round(found.max(), 1), round(np.quantile(np.abs(found), 0.9), 1))
+    assert measured == (low, high, nine_in_ten)
+    assert abs(np.median(found)) < 0.1
+    text = (Path(__file__).parents[2] / "docs" / "closed-form.md").read_text(encoding="utf-8")
+    assert f"| {kind[0]}, {kind[1]} | {low} .. {high} % | {nine_in_ten} % |" in text

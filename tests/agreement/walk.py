@@ -37,6 +37,8 @@ class Tile:
     drain: int = 0
     pipeline: int = 0
     load: list[int] = field(default_factory=list)
+    weights: int = 0
+    """How many of the loads are weights and thresholds."""
     store: list[int] = field(default_factory=list)
 
     @property
@@ -235,6 +237,7 @@ class Walk:
             result.counts["threshold_writes"] += self.levels * len(group)
             result.read_bits += words * len(group) * d.width + self.levels * len(group) * THRESHOLD
         tile.load += self.bursts(beats)
+        tile.weights = len(tile.load)
 
     def load_acts(self, result: Walked, tile: Tile, groups: list[Channels], blocks: list[Block], whole: bool) -> None:
         words = self.tile_words(flat(groups)) * self.seen.act_bits

@@ -9,6 +9,7 @@ import pytest
 
 from hwmodels.activity import Activity, Cycles
 from hwmodels.design import Design
+from hwmodels.knobs import NUMERIC, Knobs
 from hwmodels.pricing import (
     Bank,
     Build,
@@ -33,7 +34,7 @@ ACTIVITY = Activity(
     cycles=Cycles(compute_cycles=1000),
     actions=Actions(
         xnor_words=600, accumulations=600, combines=100, vector_words=40, threshold_compares=50, activation_reads=300,
-        weight_reads=500, activation_writes=20, weight_writes=30, output_writes=10,
+        weight_reads=500, activation_writes=20, weight_writes=30, threshold_writes=6, output_writes=10,
     ),
     memory_read_bits=3200, memory_write_bits=640,
 )  # fmt: skip
@@ -46,12 +47,21 @@ def amount(terms: tuple[Term, ...], name: str) -> float:
 
 
 def test_banks_are_those_of_the_picture() -> None:
-    # Accumulators: 2 + 3 bits, N <= 2^15, and a sign: 21.
+    # Accumulators: 2 + 3 bits, N <= 2^15, and a sign: 21. Codes of 2 bits: a table of 64 thresholds, and one of twice that.
     assert banks(DESIGN) == (
-        Bank("weight", 2, 1024, 64), Bank("activation", 2, 512, 65), Bank("threshold", 2, 64, 21),
-        Bank("output", 1, 256, 4),
+        Bank("weight", 2, 1024, 64), Bank("activation", 2, 512, 64), Bank("output", 1, 256, 4),
+        Bank("threshold stage 0", 2, 64, 21), Bank("threshold stage 1", 2, 128, 21),
     )  # fmt: skip
-    assert [bank.bits for bank in banks(replace(DESIGN, kind="mac"))] == [192, 129, 21, 4]
+    assert [bank.bits for bank in banks(replace(DESIGN, kind="mac"))] == [192, 128, 4, 21, 21]
+
+
+def test_machines_of_fewer_bits_have_fewer_stages() -> None:
+    three, one = replace(DESIGN, max_act_bits=3), replace(DESIGN, max_act_bits=1)
+    columns = {name: np.array([getattr(design, name) for design in (three, one)], np.int64) for name in NUMERIC}
+    both = banks(Knobs(kind="array", dataflow="best", **columns))
+    assert [(bank.count.tolist(), bank.depth.tolist()) for bank in both if "threshold" in bank.name] == [
+        ([2, 2], [64, 64]), ([2, 0], [128, 128]), ([2, 0], [256, 256]),
+    ]  # fmt: skip
 
 
 def test_bismo_law_per_dot_product_unit() -> None:
@@ -74,8 +84,8 @@ def test_branches_in_space_are_combined_by_adders() -> None:
 
 def test_flip_flops_by_hand() -> None:
     terms = resource_terms(Build.of(DESIGN), technology("zynq7020"))
-    # 4 PEs of 2 accumulators of 21 bits; operand registers of 2 rows and 2 columns; 64 lanes of 16; 2 posts; control.
-    assert total(terms, unit="ff") == 4 * 2 * 21 + 64 * (2 + 2) + 64 * 16 + 2 * 21 + 3000
+    # 4 PEs of 2 accumulators of 21 bits; operand registers of 2 rows and 2 columns; 64 lanes of 24; 2 posts; control.
+    assert total(terms, unit="ff") == 4 * 2 * 21 + 64 * (2 + 2) + 64 * 24 + 2 * 21 + 3000
 
 
 @pytest.mark.parametrize(
@@ -88,9 +98,10 @@ def test_block_rams_of_a_bank(depth: int, bits: int, blocks: int) -> None:
 
 def test_shallow_banks_are_lutram() -> None:
     terms = resource_terms(Build.of(DESIGN), technology("zynq7020"))
-    # Weight 1024 x 64: 2 blocks a row; activation 512 x 65: 1 a column; threshold 64 x 21 and output 256 x 4 in LUTs.
+    # Weight 1024 x 64: 2 blocks a row; activation 512 x 64: 1 a column; thresholds 64 and 128 x 21 and output 256 x 4 in LUTs.
     assert total(terms, unit="bram36") == 2 * 2 + 2 * 1
-    assert amount(terms, "threshold banks in LUTRAM") == 2 * 21
+    assert amount(terms, "threshold stage 0 banks in LUTRAM") == 2 * 21
+    assert amount(terms, "threshold stage 1 banks in LUTRAM") == 2 * 2 * 21
     assert amount(terms, "output banks in LUTRAM") == 4 * 4
     on_chip = resource_terms(Build.of(replace(DESIGN, memory="sram", memory_kib=9)), technology("zynq7020"))
     assert total(on_chip, unit="bram36") == 6 + 3
@@ -127,10 +138,17 @@ def test_asic_energy_by_hand() -> None:
     assert amount(terms, "accumulate, adder and register bits") == pytest.approx(600 * 21 * (0.03 / 8 + 0.009))
     assert amount(terms, "operand register bits") == pytest.approx(800 * 64 * 0.009)
     assert amount(terms, "threshold compare bits") == pytest.approx(50 * 21 * 0.03 / 8)
-    assert amount(terms, "vector lane bits") == pytest.approx(40 * 64 * 16 * (0.03 / 8 + 0.009))
+    assert amount(terms, "vector lane bits") == pytest.approx(40 * 64 * 24 * (0.03 / 8 + 0.009))
     # 500 reads of 64 bits from an 8 KiB bank; 10 words of 64 bits are 160 entries of 4 bits in a bank of 128 bytes.
     assert amount(terms, "weight buffer reads") == pytest.approx(500 * 6.392 * 2)
     assert amount(terms, "output buffer writes") == pytest.approx(160 * 0.925 * 4 / 32)
+    # A comparison in each of 2 stages; of 3 thresholds a channel 1 in the first table, 2 in the second: 168 and 336 bytes.
+    sram = technology("asic45").sram
+    assert sram is not None
+    assert amount(terms, "threshold stage 0 reads") == pytest.approx(25 * sram.read_energy(168, 21))
+    assert amount(terms, "threshold stage 0 writes") == pytest.approx(2 * sram.write_energy(168, 21))
+    assert amount(terms, "threshold stage 1 reads") == pytest.approx(25 * sram.read_energy(336, 21))
+    assert amount(terms, "threshold stage 1 writes") == pytest.approx(4 * sram.write_energy(336, 21))
     assert amount(terms, "DRAM bits moved") == pytest.approx(3840 * 1300 / 64)
     assert amount(terms, "controller and clock, cycles") == 2000
     # 1000 cycles at 100 MHz are 10 us; 10 uW a KiB: KiB * 0.01 mW * 10 us = 0.1 nJ = 100 pJ a KiB.
@@ -138,8 +156,8 @@ def test_asic_energy_by_hand() -> None:
 
 
 def test_sram_of_the_machine_in_kib() -> None:
-    # Weight 2 * 8 KiB, activation 2 * 512 * 65 bits, threshold 2 * 64 * 21, output 256 * 4.
-    buffers = 16 + (2 * 512 * 65 + 2 * 64 * 21 + 1024) / 8192
+    # Weight 2 * 8 KiB, activation 2 * 4 KiB, thresholds 2 * (64 + 128) * 21 bits, output 256 * 4.
+    buffers = 16 + 8 + (2 * 192 * 21 + 1024) / 8192
     assert sram_kib(Build.of(DESIGN)) == pytest.approx(buffers)
     assert sram_kib(Build.of(replace(DESIGN, memory="sram", memory_kib=100))) == pytest.approx(buffers + 100)
     assert sram_kib(Build.of(replace(DESIGN, memory_kib=100))) == pytest.approx(buffers)
@@ -170,14 +188,14 @@ def test_fpga_energy_by_hand() -> None:
     assert total(terms, component="leakage") == pytest.approx(1.2e6)
 
 
-def test_raw_results_are_stored_as_32_bits_each() -> None:
-    """`raw_writes` counts raw accumulators; 10 of 32 bits are 320 bits, whatever W is."""
-    raw = Activity(actions=Actions(raw_writes=10))
+def test_output_words_are_stored_in_entries_of_the_output_buffer() -> None:
+    """10 words of W bits, of codes or of raw sums alike, are 10 W / (R A) entries, each written and read."""
+    words = Activity(actions=Actions(output_writes=10))
     for width in (16, 64, 128):
         design = replace(DESIGN, width=width, max_act_bits=8)
-        terms = energy_terms(raw, Build.of(design), technology("zynq7020"))
+        terms = energy_terms(words, Build.of(design), technology("zynq7020"))
         entry = 2 * 8
-        accesses = 2 * 320 / entry
+        accesses = 2 * 10 * width / entry
         assert amount(terms, "output buffer accesses") == pytest.approx(accesses * 12 * entry / 36), width
 
 
