@@ -258,15 +258,14 @@ def test_equal_tiles_with_a_port_each_wait_as_long_as_stated() -> None:
     seen = waits = 0
     for cycles, tiles, design in walks(range(4000)):
         alike = {(tile.unit, sum(tile.store)) for tile in tiles}
-        if len(tiles) < 3 or len(alike) > 1 or len({sum(tile.load) for tile in tiles[1:]}) > 1:
-            continue
-        if len({acts(tile) for tile in tiles if acts(tile)}) > 1:
+        loads = {sum(tile.load) for tile in tiles[1:]}, {acts(tile) for tile in tiles if acts(tile)}
+        if design.port_shared or len(tiles) < 3 or len(alike) > 1 or max(map(len, loads)) > 1:
             continue
         port = max(design.port_latency + sum(tiles[1].load), sum(tiles[1].store))
         if tiles[0].unit < behind(tiles[0]) + port and port < tiles[0].unit + behind(tiles[0]):
             continue
-        assert cycles.stall_cycles == stall(recurrence(tiles, design), tiles) or design.port_shared
-        seen, waits = seen + (not design.port_shared), waits + (cycles.stall_cycles > 0)
+        assert cycles.stall_cycles == stall(recurrence(tiles, design), tiles)
+        seen, waits = seen + 1, waits + (cycles.stall_cycles > 0)
     assert seen > 50
     assert waits > 20
 
@@ -281,8 +280,8 @@ REAL_DESIGNS: dict[str, tuple[Any, ...]] = {
 Kind = tuple[str, str]
 
 ERRORS: dict[Kind, tuple[float, float, float]] = {
-    ("grid", "separate"): (0.0, 0.0, 0.0), ("grid", "shared"): (0.0, 0.0, 0.0),
-    ("vector", "separate"): (0.0, 0.0, 0.0), ("vector", "shared"): (0.0, 0.0, 0.0),
+    ("grid", "separate"): (-1.8, 1.4, 0.7), ("grid", "shared"): (-2.2, 6.8, 0.8),
+    ("vector", "separate"): (-6.2, 0.2, 2.2), ("vector", "shared"): (-5.4, 11.8, 5.4),
 }  # fmt: skip
 """Per cent: least, largest, and what nine in ten stay within; docs/closed-form.md states them."""
 

@@ -69,7 +69,8 @@ def test_infeasible_rows_are_counted_by_reason(tiny: Path) -> None:
         except Misfit as misfit:
             reasons[misfit.reason] += 1
         except ValueError as error:
-            reasons["rows x width" if "rows must divide width" in str(error) else str(error)] += 1
+            names = {"rows must divide width": "rows x width", "port_bits must divide width": "port_bits x width"}
+            reasons[next((name for words, name in names.items() if words in str(error)), str(error))] += 1
     counts = sweep(experiment, tiny / "results").counts()
     assert counts.feasible == reasons.pop("")
     assert dict(counts.infeasible) == dict(reasons)

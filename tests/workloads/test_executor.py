@@ -144,10 +144,12 @@ def test_actions_of_a_grouped_convolution() -> None:
 
 
 def test_actions_of_packed_windows() -> None:
-    # from the host: 54 elements close up to 7 words of 8
-    found = actions_of(replace(ACTION_CONV, from_host=True, out_bits=None), 8)
-    assert (found.xnor_words, found.activation_writes, found.weight_writes) == (126 * 7 * 6, 9 * 7 * 2 * 2, 14 * 7 * 3)
-    assert (found.threshold_compares, found.output_writes, found.raw_writes) == (0, 0, 126)
+    # from the host: 6 taps of 9 channels, 54 elements, close up to 7 words of 8
+    layer = replace(ACTION_CONV, in_shape=(9, *ACTION_CONV.in_shape[1:]), groups=1, from_host=True, out_bits=None)
+    found = actions_of(layer, 8)
+    assert (found.xnor_words, found.activation_writes, found.weight_writes) == (126 * 7 * 6, 9 * 7 * 2, 14 * 7 * 3)
+    # 54 * 3 * 7 = 1134 takes 12 bits: 9 positions of 2 words of 12 planes
+    assert (found.threshold_compares, found.output_writes) == (0, 9 * 2 * 12)
 
 
 def test_masked_taps_count() -> None:
@@ -161,7 +163,8 @@ def test_actions_of_the_others() -> None:
     mean = replace(pool, kind="average", out_bits=3)
     assert actions_of(mean, 8) == Actions(vector_words=216, threshold_compares=3 * 81, output_writes=3 * 9 * 2)
     add = Add(name="layer", in_shape=(9, 4, 5), act_bits=2, out_bits=None)
-    assert actions_of(add, 8) == Actions(vector_words=2 * 20 * 2 * 2, raw_writes=180)
+    # 2 codes of +-3 take 4 bits
+    assert actions_of(add, 8) == Actions(vector_words=2 * 20 * 2 * 2, output_writes=20 * 2 * 4)
     assert actions_of(Flatten(name="layer", in_shape=(9, 4, 5), act_bits=2), 8) == Actions()
     # 20 positions of a map, 9 channels: 20 taps of 2 words
     dense = Dense(name="layer", in_shape=(9, 4, 5), out_channels=3, act_bits=2, weight_bits=1, out_bits=None)
