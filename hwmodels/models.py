@@ -10,6 +10,7 @@ from hwmodels.activity import Activity, total
 from hwmodels.analytical import Evaluated, evaluate_layer
 from hwmodels.cost import Cost, price, silicon
 from hwmodels.design import Design
+from hwmodels.exact import exact_layer, simulated_layer
 from hwmodels.footprint import footprint_bits
 from hwmodels.mapping import Misfit
 from hwmodels.pricing import Build
@@ -19,7 +20,9 @@ from workloads.network import Network
 
 Model = Callable[[Layer, Design], Evaluated | None]
 
-MODELS: Mapping[str, Model] = MappingProxyType({"analytical": evaluate_layer})
+MODELS: Mapping[str, Model] = MappingProxyType(
+    {"analytical": evaluate_layer, "exact": exact_layer, "events": simulated_layer}
+)
 """Every model maps a layer and a design to a mapping and its activity, or None for a layer that costs nothing."""
 
 
