@@ -1,7 +1,7 @@
 """Exact models side by side, in one run: the event simulation, the same with SimPy's stores, and the recurrence.
 
-ResNet-18 at 1 x 1 on a 32 x 32 array, each layer under its best mapping and under the one with the smallest tiles, on a
-port each and on a shared one. Prints microseconds per tile, seconds per design and simulated cycles per second; the
+ResNet-18 at 1 x 1 on a 32 x 32 array, each layer under its best mapping and under the one with the smallest tiles, and on an
+8 x 2 array, whose tiles are a hundred times as many; on a port each and on a shared one. Prints microseconds per tile, seconds per design and simulated cycles per second; the
 cycles of all models must be the same. The stores' version yields at every put and get, and on a shared port at every
 burst, which is how one would write it.
 """
@@ -24,7 +24,8 @@ from hwmodels.mapping import FINISH_CYCLES, mappings
 from hwmodels.schedule import Schedule, schedule
 from workloads.zoo import NETWORKS
 
-DESIGN = Design(rows=32, cols=32, width=64, act_depth=256, port_bits=256)
+LARGE = Design(rows=32, cols=32, width=64, act_depth=256, port_bits=256)
+SMALL = Design(rows=8, cols=2, width=64, weight_depth=2048)
 REPEATS = 5
 LAST = 2
 """SimPy runs what is scheduled with this priority after everything else of the cycle."""
@@ -112,12 +113,12 @@ def compiled(plan: Schedule) -> int:
     return int(recurrence.times(plan).stored[-1]) + plan.latency + FINISH_CYCLES
 
 
-def plans(smallest: bool) -> Iterator[Schedule]:
+def plans(design: Design, smallest: bool) -> Iterator[Schedule]:
     """The layers of the network under their best mappings, or under those with the smallest tiles."""
     for layer in NETWORKS["resnet18"](m=1, k=1).layers:
-        shape, best = geometry(layer, DESIGN.width), evaluate_layer(layer, DESIGN)
+        shape, best = geometry(layer, design.width), evaluate_layer(layer, design)
         if shape is not None and best is not None:
-            yield schedule(shape, DESIGN, next(mappings(shape, DESIGN)) if smallest else best.mapping)
+            yield schedule(shape, design, next(mappings(shape, design)) if smallest else best.mapping)
 
 
 def measured(model: Callable[[Schedule], int], layers: Sequence[Schedule]) -> tuple[float, int]:
@@ -147,11 +148,10 @@ def compare(title: str, layers: Sequence[Schedule]) -> None:
 
 def main() -> None:
     """Measure and print."""
-    print(f"ResNet-18 1x1 on {DESIGN.name}")
-    for smallest in (False, True):
+    for design, smallest in ((LARGE, False), (LARGE, True), (SMALL, True)):
         began = time.perf_counter()
-        layers = list(plans(smallest))
-        print(f"mappings and schedules in {time.perf_counter() - began:.3f} s")
+        layers = list(plans(design, smallest))
+        print(f"ResNet-18 1x1 on {design.name}; mappings and schedules in {time.perf_counter() - began:.3f} s")
         compiled(replace(layers[0], shared=False))
         for shared in (False, True):
             title = f"{'smallest tiles' if smallest else 'best mappings'}, {'shared port' if shared else 'a port each'}"
