@@ -1,9 +1,9 @@
 """Exact models side by side, in one run: the event simulation, the same with SimPy's stores, and the recurrence.
 
-ResNet-18 at 1 x 1 on a 32 x 32 array, each layer under its best mapping and under the one with the smallest tiles, and on an
-8 x 2 array, whose tiles are a hundred times as many; on a port each and on a shared one. Prints microseconds per tile, seconds per design and simulated cycles per second; the
-cycles of all models must be the same. The stores' version yields at every put and get, and on a shared port at every
-burst, which is how one would write it.
+ResNet-18 at 1 x 1 on a 32 x 32 array, each layer under its best mapping and under the one with the smallest tiles, and on
+an 8 x 2 array with fifteen times as many tiles; on a port each and on a shared one. Prints microseconds per tile, seconds
+per design and simulated cycles per second; the cycles of all models must be the same. The stores' version yields at every
+put and get, and on a shared port at every burst, which is how one would write it.
 """
 
 from __future__ import annotations

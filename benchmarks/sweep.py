@@ -17,7 +17,7 @@ import numpy as np
 
 from dse.experiment import Experiment, parse
 from dse.space import design
-from dse.sweep import Plan, evaluate_chunk, plan
+from dse.sweeps import Plan, evaluate_chunk, plan
 from hwmodels.design import Design
 from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate

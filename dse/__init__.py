@@ -6,6 +6,7 @@ Everything the command line does is a call into this package:
     network = dse.load_network("net.onnx")                 # EncodedNetwork, planes and thresholds
     result = dse.run(network, images)                      # bit-accurate outputs, activity counted
     one = dse.evaluate(network.network, dse.Design(rows=16, cols=8))
+    dse.simulate(network.network, dse.Design(rows=16, cols=8)).layers    # exact cycles, event by event
     results = dse.sweep(dse.load_experiment("experiment.toml"), "results", workers=2)
     dse.front_rows(results, ("energy_nj", "latency_us"))   # pandas.DataFrame
     dse.decide(results, dse.Choice.of(dse.experiment_of(results)))
@@ -33,18 +34,21 @@ _HOMES = {
     "build_report": "dse.report",
     "decide": "dse.compare",
     "evaluate": "hwmodels.models",
-    "experiment_of": "dse.explain",
-    "explain": "dse.explain",
-    "explain_design": "dse.explain",
+    "experiment_of": "dse.explanation",
+    "explain": "dse.explanation",
+    "explain_design": "dse.explanation",
     "front_rows": "dse.front",
+    "load_design": "dse.design_file",
     "load_experiment": "dse.experiment",
     "load_network": "dse.variants",
     "load_onnx": "workloads.onnx_import",
     "open_results": "dse.results",
     "run": "workloads.executor",
     "save_network": "workloads.files",
-    "sweep": "dse.sweep",
-    "validate": "dse.validate",
+    "simulate": "dse.simulation",
+    "sweep": "dse.sweeps",
+    "validate": "dse.validation",
+    "write_engine": "dse.rtl",
     "write_report": "dse.report",
 }
 _NAMES = {"load_experiment": "load", "save_network": "save"}

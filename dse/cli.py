@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dse.compare import Choice
     from dse.results import Results
-    from dse.sweep import Progress
+    from dse.sweeps import Progress
 
 app = typer.Typer(
     help="Choose the encoding and the array of an xnor-popcount accelerator before the chip exists.",
@@ -234,7 +234,7 @@ def sweep(
 ) -> None:
     """Evaluate every design of a space on every network."""
     from dse.experiment import load
-    from dse.sweep import sweep as run_sweep
+    from dse.sweeps import sweep as run_sweep
 
     with _progress("sweep") as progress:
         done = run_sweep(load(experiment), output, workers=workers, resume=resume, progress=progress)
@@ -275,7 +275,7 @@ def pareto(
 ) -> None:
     """Print the designs that no other design beats in every objective."""
     from dse.compare import swept_technology
-    from dse.explain import experiment_of
+    from dse.explanation import experiment_of
     from dse.front import front_rows
     from dse.results import open_results
     from dse.summary import FRONT_COLUMNS, write_table
@@ -327,7 +327,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show the sum behind each figure of one design, down to the constants and their sources."""
-    from dse.explain import explain as run_explain
+    from dse.explanation import explain as run_explain
     from dse.results import open_results
 
     found = run_explain(open_results(results), row)
@@ -393,8 +393,8 @@ def simulate(
 ) -> None:
     """Simulate a network on one design, event by event: exact cycles, stalls by cause, utilisation, bandwidth."""
     from dse.design_file import load_design
-    from dse.simulate import simulate as run_simulation
-    from dse.simulate import write_trace
+    from dse.simulation import simulate as run_simulation
+    from dse.simulation import write_trace
     from dse.summary import named_network
 
     found = run_simulation(named_network(network, m, k), load_design(design))
@@ -403,7 +403,8 @@ def simulate(
     if timeline is not None:
         from reports.timeline import write_timeline
 
-        write_timeline(found.intervals, f"{found.network.name} on {found.design.name}", timeline)
+        title = f"{found.network.name} on {found.design.name}"
+        write_timeline(found.intervals, found.over_time, title, timeline)
     if as_json:
         _print_json(found.summary)
         return
@@ -441,7 +442,7 @@ def validate(
     as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40
 ) -> None:
     """Run the agreements between the levels of truth and print how far each is from the one below."""
-    from dse.validate import validate as run_validate
+    from dse.validation import validate as run_validate
 
     table = run_validate(cases=cases)
     _print_table(table, as_json)
@@ -452,7 +453,7 @@ def validate(
 def _choice(opened: Results, minimise: str | None, require: Sequence[str] | None, technology: str | None) -> Choice:
     from dse.compare import Choice
     from dse.experiment import DECIDED, constraint
-    from dse.explain import experiment_of
+    from dse.explanation import experiment_of
 
     wanted = [constraint(text, "--require", DECIDED) for text in require or ()]
     return Choice.of(experiment_of(opened), minimise=minimise, require=wanted, technology=technology)

@@ -11,7 +11,7 @@ from dse.examples import digits
 from dse.experiment import load
 from dse.report import write_report
 from dse.results import Results
-from dse.sweep import Progress, sweep
+from dse.sweeps import Progress, sweep
 from dse.variants import load_array
 from workloads.executor import accuracy, run
 from workloads.files import save

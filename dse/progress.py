@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dse.sweep import Progress
+from dse.sweeps import Progress
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dse.compare import swept_technology
-from dse.explain import design_of, experiment_of
+from dse.explanation import design_of, experiment_of
 from dse.front import front_rows
 from dse.results import Results
 from hwmodels.design import Design

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dse.compare import Choice, Decision, decide
 from dse.experiment import Experiment
-from dse.explain import Explanation, experiment_of, explain
+from dse.explanation import Explanation, experiment_of, explain
 from dse.front import front_rows, shared
 from dse.results import Results
 from reports.columns import COLUMNS

@@ -16,14 +16,14 @@ from dse import pareto
 from dse.cli import app
 from dse.compare import Choice, decide
 from dse.experiment import constraint, load
-from dse.explain import experiment_of, explain
+from dse.explanation import experiment_of, explain
 from dse.front import front_rows, smaller_is_better
 from dse.report import build_report, write_report
 from dse.results import Results
 from dse.space import blocks, design, knobs
-from dse.sweep import sweep
+from dse.sweeps import sweep
 from dse.template import TEMPLATE
-from dse.validate import validate
+from dse.validation import validate
 
 numbers = st.one_of(st.integers(0, 4).map(float), st.just(float("nan")))
 
@@ -60,7 +60,7 @@ def test_front_part_by_part_is_the_front_of_all(swept: Results) -> None:
 
 
 def test_rows_and_designs_name_each_other(tiny: Path) -> None:
-    from dse.sweep import plan
+    from dse.sweeps import plan
 
     prepared = plan(load(tiny / "experiment.toml"))
     rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dse.explain import design_of
+from dse.explanation import design_of
 from dse.refine import exact_cycles
 from dse.results import open_results
 

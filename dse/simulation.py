@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from hwmodels.activity import Activity
@@ -16,6 +18,8 @@ from hwmodels.exact import Timed, simulated_times, timed
 from workloads.network import Network
 
 UNITS = ("loader", "grid", "drain", "writer")
+SPANS = 100
+"""Equal parts of the latency over which utilisation is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,18 @@ class Simulation:
         return float(self.layers["compute_cycles"].sum() / self.cycles)
 
     @property
+    def over_time(self) -> pd.DataFrame:
+        """Utilisation over time: a row for each of at most 100 equal spans, from `begin`, and the share that a unit is busy.
+
+        The drain is left out: it is busy for two tiles at a time where tiles are short.
+        """
+        edges = np.linspace(0, self.cycles, min(SPANS, self.cycles) + 1)
+        shares = {
+            unit: _busy(self.intervals[self.intervals["unit"] == unit], edges) for unit in UNITS if unit != "drain"
+        }
+        return pd.DataFrame({"begin": edges[:-1], **shares})
+
+    @property
     def summary(self) -> dict[str, Any]:
         """Everything but the intervals, for a script."""
         return {
@@ -48,6 +64,7 @@ class Simulation:
             "latency_us": self.cycles / self.design.clock_mhz,
             "utilisation": self.utilisation,
             "layers": self.layers.to_dict("records"),
+            "over_time": self.over_time.to_dict("list"),
         }
 
 
@@ -80,6 +97,14 @@ def write_trace(found: Simulation, path: Path) -> None:
             {"ph": "X", "pid": 1, "tid": place, "name": f"tile {row.tile}", "ts": row.begin, "dur": row.end - row.begin, "args": args}
         )  # fmt: skip
     path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}), encoding="utf-8")
+
+
+def _busy(part: pd.DataFrame, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Share of every span between edges that intervals cover, which are in order and do not overlap."""
+    knots = part[["begin", "end"]].to_numpy().reshape(-1)
+    covered = np.cumsum(np.diff(knots, prepend=knots[0]) * (np.arange(len(knots)) % 2))
+    shares: npt.NDArray[np.float64] = np.diff(np.interp(edges, knots, covered)) / np.diff(edges)
+    return shares
 
 
 def _row(name: str, found: Timed, design: Design) -> dict[str, Any]:

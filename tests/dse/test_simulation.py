@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dse.design_file import load_design
-from dse.simulate import UNITS, simulate, write_trace
+from dse.simulation import UNITS, simulate, write_trace
 from hwmodels.design import Design
 from workloads.zoo import cifar_convnet
 
@@ -73,6 +73,25 @@ def test_layers_add_up_and_units_take_turns() -> None:
     assert found.intervals["end"].max() <= found.cycles
 
 
+def test_utilisation_over_time_adds_up_to_the_busy_cycles() -> None:
+    found = simulate(cifar_convnet(1, 1), load_design(f"{KNOBS},weight_depth=32768,act_depth=8192"))
+    over_time = found.over_time
+    assert len(over_time) == 100
+    for unit in ("loader", "grid", "writer"):
+        part = found.intervals[found.intervals["unit"] == unit]
+        busy = (part["end"] - part["begin"]).sum()
+        assert over_time[unit].sum() * found.cycles / 100 == pytest.approx(busy)
+        assert over_time[unit].between(0, 1 + 1e-9).all()
+        # The second span, by counting its cycles.
+        first, last = (int(over_time["begin"][i]) for i in (1, 2))
+        held = sum(
+            min(end, last) - max(begin, first)
+            for begin, end in part[["begin", "end"]].to_numpy()
+            if begin < last and end > first
+        )
+        assert over_time[unit][1] == pytest.approx(held / (last - first), abs=0.001)
+
+
 def test_the_trace_has_a_track_a_unit_and_whole_cycles(tmp_path: Path) -> None:
     found = simulate(cifar_convnet(1, 1), load_design(f"{KNOBS},weight_depth=32768,act_depth=8192"))
     write_trace(found, tmp_path / "trace.json")
@@ -90,7 +109,7 @@ def test_simulate_prints_and_writes(tmp_path: Path) -> None:
     summary = json.loads(done.stdout)
     assert summary["latency_cycles"] == sum(layer["latency_cycles"] for layer in summary["layers"])
     assert trace.exists()
-    assert "plotly" in timeline.read_text().lower()
+    assert all(f'"{unit}"' in timeline.read_text() for unit in ("layer", *UNITS))
 
 
 def test_wrong_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:

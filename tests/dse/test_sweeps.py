@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from dse.experiment import load, parse
-from dse.explain import design_of
+from dse.explanation import design_of
 from dse.results import open_results
 from dse.space import blocks, design
-from dse.sweep import CAUSES, plan, sweep
+from dse.sweeps import CAUSES, plan, sweep
 from hwmodels.cost import Cost
 from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate
@@ -162,7 +162,7 @@ def test_memory_does_not_grow_with_the_space(tiny: Path) -> None:
         )
         (tiny / f"{name}.toml").write_text(text)
         script = (
-            "import resource, sys; sys.argv[0] = 'dse'\nfrom dse.experiment import load\nfrom dse.sweep import sweep\n"
+            "import resource, sys; sys.argv[0] = 'dse'\nfrom dse.experiment import load\nfrom dse.sweeps import sweep\n"
         )
         script += f"sweep(load('{name}.toml'), '{name}'); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
