@@ -123,23 +123,37 @@ def init(path: Annotated[Path, typer.Argument(help="Experiment file to write.")]
 
 @app.command()
 def encode(
-    model: Annotated[Path, typer.Argument(help="QONNX file.")],
+    model: Annotated[Path, typer.Argument(help="QONNX file; with --bits, a float ONNX file.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors].")
     ] = None,
+    bits: Annotated[
+        str | None, typer.Option(help="Encode a float network: M,K, or a CSV file with layer,m,k and a row for '*'.")
+    ] = None,
+    calibrate: Annotated[Path | None, typer.Option(help="Images (.npy) to search scales on; with --bits.")] = None,
+    input_bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of the network input; with --bits.")] = 8,
+    method: Annotated[str, typer.Option(help="Scale search: mse, percentile or max; with --bits.")] = "mse",
     as_json: AsJson = False,
 ) -> None:
-    """Turn a QONNX network into packed {-1,+1} planes and integer thresholds."""
+    """Turn a QONNX network, or with --bits a float ONNX network, into packed {-1,+1} planes and integer thresholds."""
+    from dse.float_encoding import encode_at
     from dse.summary import network_summary
     from workloads.files import save
     from workloads.onnx_import import load_onnx
 
-    encoded = load_onnx(model)
+    encoded, fits = (
+        (load_onnx(model), None)
+        if bits is None
+        else encode_at(model, bits, calibrate, input_bits=input_bits, method=method)
+    )
     target = output or model.with_suffix(".safetensors")
     save(encoded, target)
     if as_json:
-        _print_json({"file": str(target), **network_summary(encoded.network)})
+        fit = {} if fits is None else {"fits": _records(fits)}
+        _print_json({"file": str(target), **network_summary(encoded.network), **fit})
         return
+    if fits is not None:
+        _print_table(fits, False)
     _print_layers(network_summary(encoded.network))
     print(f"wrote {target}")
 

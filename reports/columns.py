@@ -55,6 +55,7 @@ IDENTITY = (
     Column("lanes_w", "Weight lanes"),
     Column("max_act_bits", "Widest activation", "bit"),
     Column("max_weight_bits", "Widest weight", "bit"),
+    Column("sqnr_db", "Signal to quantization noise", "dB", "larger"),
     Column("weight_depth", "Weight buffer depth", "entries"),
     Column("act_depth", "Activation buffer depth", "entries"),
     Column("out_depth", "Output buffer depth", "entries"),

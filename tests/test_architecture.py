@@ -38,6 +38,7 @@ ALONE = {
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
     "numba": ("hwmodels/recurrence.py",),
+    "onnxruntime": ("workloads/onnx_float.py",),
 }
 """Packages that only these files may import."""
 HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba")

@@ -98,8 +98,17 @@ class Graph:
 def read_graph(path: str | Path) -> Graph:
     """Read an ONNX file. Raises ValueError, one sentence naming the file, for anything that is not a usable graph."""
     path = Path(path)
+    return graph_of(path, *read_model(path))
+
+
+def read_model(path: Path) -> tuple[bytes, onnx.ModelProto]:
+    """A file's bytes and the model that they are."""
     content = _content(path)
-    model = _parse(path.name, content)
+    return content, _parse(path.name, content)
+
+
+def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
+    """A model as a graph; `path` and `content` are the file that it comes from."""
     _check_model(path.name, model)
     graph = model.graph
     constants = _constants(path.name, graph)

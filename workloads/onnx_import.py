@@ -25,7 +25,11 @@ def load_onnx(path: str | Path) -> EncodedNetwork:
     BatchNormalization, gamma / sqrt(variance + epsilon), is rounded once, to float64. Weights are rounded to their
     levels in float32, as QONNX executors do.
     """
-    graph = read_graph(path)
+    return translate(read_graph(path))
+
+
+def translate(graph: Graph) -> EncodedNetwork:
+    """A graph as an encoded network."""
     _check_supported(graph)
     state = Translation(graph)
     for node in graph.nodes:

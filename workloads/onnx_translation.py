@@ -108,7 +108,10 @@ class Translation:
                 f"not {self._readers[name]} (quantize before branching)"
             )
         if isinstance(value, RawInput) and node.op not in ("Quant", "IntQuant", "BipolarQuant", "Identity"):
-            raise ValueError(f"{node}: graph input {name!r} must pass through one Quant or BipolarQuant first")
+            raise ValueError(
+                f"{node}: graph input {name!r} must pass through one Quant or BipolarQuant first "
+                "(a float network is encoded with bits)"
+            )
         return value
 
     def codes(self, node: GraphNode, index: int) -> CodeMap:

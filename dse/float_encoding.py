@@ -1,0 +1,61 @@
+"""`dse encode --bits`: a float network, its calibration images and a choice of bits, from the command line's words."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from dse.variants import load_array
+from workloads.encoded import EncodedNetwork
+from workloads.onnx_float import Precision, encode_float
+
+COLUMNS = ["layer", "m", "k"]
+REST = "*"
+"""The layer name of a table that stands for all layers it does not name."""
+
+
+def encode_at(
+    model: Path, bits: str, calibration: Path | None, *, input_bits: int = 8, method: str = "mse"
+) -> tuple[EncodedNetwork, pd.DataFrame]:
+    """The encoded network, and a table of how well each tensor fits its codes. Raises ValueError, one line."""
+    if calibration is None:
+        raise ValueError("encode: --bits needs --calibrate IMAGES.npy, from which scales are searched")
+    encoded, fits = encode_float(model, read_bits(bits, input_bits), load_array(calibration), method=method)
+    return encoded, pd.DataFrame([asdict(fit) for fit in fits])
+
+
+def read_bits(text: str, input_bits: int = 8) -> Precision:
+    """`M,K` for all layers, or a CSV file with the columns layer, m, k, in which the layer `*` stands for the others."""
+    if not text.endswith(".csv"):
+        return Precision(_pair(text.split(","), text), {}, input_bits)
+    layers = dict(_rows(Path(text)))
+    if REST not in layers:
+        raise ValueError(f"{text}: must have a row for the layer '*', which stands for all that have none")
+    return Precision(layers.pop(REST), layers, input_bits)
+
+
+def _rows(path: Path) -> list[tuple[str, tuple[int, int]]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: must be a readable CSV file, but {error}") from error
+    if not lines or [name.strip() for name in lines[0]] != COLUMNS:
+        raise ValueError(f"{path}: the first row must be layer,m,k, not {','.join(lines[0]) if lines else 'absent'}")
+    found = [(line[0].strip(), _pair(line[1:], f"{path}: row {row}")) for row, line in enumerate(lines[1:], 2) if line]
+    names = [name for name, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{path}: every layer must have one row, but {name!r} has {names.count(name)}")
+    return found
+
+
+def _pair(parts: list[str], where: str) -> tuple[int, int]:
+    try:
+        m, k = (int(part) for part in parts)
+    except ValueError:
+        raise ValueError(f"{where}: bits must be two integers M,K, not {','.join(parts)!r}") from None
+    return m, k

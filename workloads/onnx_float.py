@@ -1,0 +1,279 @@
+"""A float ONNX network encoded after training: quantizers with searched scales are put into the graph, then it is read as QONNX.
+
+Weights get one scale an output channel. Every activation that a Conv, MatMul, Gemm, Add or average pool reads is
+quantized where it is made, before pools and reshapes that only pass codes on; the maps that an Add joins share one scale. What
+is never negative becomes unsigned codes, everything else the paper's symmetric ones. The integers are then those of the
+quantized graph, exactly; how far that is from the float graph is what `Fit` and a measured accuracy say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from workloads.calibration import Floats, Values, find_steps, quantized, sqnr_db
+from workloads.encoded import EncodedNetwork
+from workloads.layers import check_bits
+from workloads.onnx_graph import Array, Graph, GraphNode, graph_of, read_model
+from workloads.onnx_import import translate
+from workloads.onnx_quantizer import QUANT_DOMAINS
+
+if TYPE_CHECKING:
+    import onnx
+
+CONTRACTIONS = ("Conv", "Gemm", "MatMul")
+AVERAGES = ("AveragePool", "GlobalAveragePool")
+PASSING = ("MaxPool", "Flatten", "Reshape", "Identity", "Dropout")
+"""Nodes whose outputs are codes of their inputs."""
+
+SAMPLE = 1 << 18
+"""Values of an activation that the search looks at, spread over all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """M and K of every layer with weights: `uniform`, or its own in `layers` by node name. `images`: bits of the input."""
+
+    uniform: tuple[int, int]
+    layers: Mapping[str, tuple[int, int]]
+    images: int = 8
+
+    def __post_init__(self) -> None:
+        check_bits("precision", m=self.uniform[0], k=self.uniform[1], input_bits=self.images)
+        for name, (m, k) in self.layers.items():
+            check_bits(f"precision of {name!r}", m=m, k=k)
+
+    def of(self, name: str) -> tuple[int, int]:
+        """(M, K) of a layer."""
+        return self.layers.get(name, self.uniform)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How well the codes of one tensor fit its float values: signal to quantization noise over the calibration images."""
+
+    tensor: str
+    kind: str
+    bits: int
+    sqnr_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Map:
+    """An activation to be quantized: tensors that share codes, their bits."""
+
+    tensors: tuple[str, ...]
+    bits: int
+    joined: bool
+
+
+def encode_float(
+    path: str | Path, precision: Precision, images: npt.NDArray[np.floating[Any]], *, method: str = "mse"
+) -> tuple[EncodedNetwork, list[Fit]]:
+    """Read a float ONNX file, search scales on images (N, ...), and encode. Raises ValueError, one sentence, where it cannot."""
+    path = Path(path)
+    content, model = read_model(path)
+    made, fits = quantize_model(graph_of(path, content, model), model, precision, images, method)
+    return translate(graph_of(path, content, made)), fits
+
+
+def quantize_model(
+    graph: Graph, model: onnx.ModelProto, precision: Precision, images: npt.NDArray[np.floating[Any]], method: str
+) -> tuple[onnx.ModelProto, list[Fit]]:
+    """A float model, and the graph that it was read as, with quantizers: QONNX, and how well every tensor fits its codes."""
+    _check(graph, precision, images)
+    maps = list(_maps(graph, precision))
+    values = _activations(model, graph, [name for item in maps for name in item.tensors], images)
+    surgery = _Surgery(model)
+    fits = [fit for item in maps for fit in surgery.quantize_map(item, values, method)]
+    fits += [
+        surgery.quantize_weights(node, graph.constants[node.inputs[1]], precision.of(node.name)[1], method)
+        for node in _contractions(graph)
+    ]
+    return surgery.finished(), fits
+
+
+def _check(graph: Graph, precision: Precision, images: npt.NDArray[np.floating[Any]]) -> None:
+    names = [node.name for node in _contractions(graph)]
+    if not names:
+        raise ValueError(f"graph {graph.name!r}: must have a Conv, Gemm or MatMul with constant weights to encode")
+    if any(node.domain in QUANT_DOMAINS for node in graph.nodes):
+        raise ValueError(f"graph {graph.name!r}: has quantizers of its own; encode it without bits")
+    unknown = sorted(set(precision.layers) - set(names))
+    if unknown:
+        raise ValueError(f"precision: {unknown[0]!r} must be a layer with weights; there are {', '.join(names)}")
+    wanted = graph.input_shape if graph.input_rank == 4 else graph.input_shape[:1]
+    if images.shape[1:] != wanted or not len(images):
+        raise ValueError(f"calibration images: must be (N, {', '.join(map(str, wanted))}), not {images.shape}")
+    if not np.issubdtype(images.dtype, np.floating) or not np.isfinite(images).all():
+        raise ValueError("calibration images: must be finite floating-point numbers")
+
+
+def _contractions(graph: Graph) -> list[GraphNode]:
+    """Nodes with constant weights."""
+    return [node for node in graph.nodes if node.op in CONTRACTIONS and node.inputs[1] in graph.constants]
+
+
+def _maps(graph: Graph, precision: Precision) -> Iterator[_Map]:
+    """Activations to quantize, in the order in which they are made."""
+    origins, bits, joins = _Origins(graph), dict[str, int](), list[tuple[str, str]]()
+    for node in graph.nodes:
+        read = [origins.of(name) for name in node.inputs if name and name not in graph.constants]
+        if node.op in CONTRACTIONS:
+            _agree(bits, read[0], precision.of(node.name)[0], graph.input_name, precision.images)
+        elif node.op == "Add" and len(read) == 2:
+            joins.append((read[0], read[1]))
+        elif node.op not in AVERAGES:
+            continue
+        for name in read:
+            bits.setdefault(name, precision.images if name == graph.input_name else 0)
+    groups = _groups(list(bits), joins)
+    for group in groups:
+        widths = {bits[name] for name in group if bits[name]} or {precision.uniform[0]}
+        if len(widths) > 1:
+            raise ValueError(
+                f"precision: maps that an Add joins ({', '.join(group)}) must have one M, not {sorted(widths)}"
+            )
+        yield _Map(tuple(group), widths.pop(), joined=any(name in pair for pair in joins for name in group))
+
+
+def _agree(bits: dict[str, int], tensor: str, wanted: int, input_name: str, image_bits: int) -> None:
+    """A map has one M; the network input keeps its own."""
+    wanted = image_bits if tensor == input_name else wanted
+    if bits.get(tensor) not in (None, 0, wanted):
+        raise ValueError(f"precision: the readers of {tensor!r} must agree on M, but want {bits[tensor]} and {wanted}")
+    bits[tensor] = wanted
+
+
+def _groups(names: Sequence[str], joins: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Names that joins connect, each group and all groups in the order of the names."""
+    leader = {name: name for name in names}
+    for first, second in joins:
+        old, new = leader[second], leader[first]
+        leader = {name: new if found == old else found for name, found in leader.items()}
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(leader[name], []).append(name)
+    return list(groups.values())
+
+
+class _Origins:
+    """Where the codes of a tensor are made: before the pools and reshapes that pass them on."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._before = {node.outputs[0]: node.inputs[0] for node in graph.nodes if node.op in PASSING}
+
+    def of(self, name: str) -> str:
+        """The tensor to quantize so that `name` holds codes."""
+        while name in self._before:
+            name = self._before[name]
+        return name
+
+
+def _activations(
+    model: onnx.ModelProto, graph: Graph, names: Sequence[str], images: npt.NDArray[np.floating[Any]]
+) -> dict[str, Values]:
+    """Values of the named tensors of the float graph: a sample of each, spread evenly."""
+    from onnx import ModelProto, helper
+
+    probed = ModelProto()
+    probed.CopyFrom(model)
+    inner = [name for name in names if name != graph.input_name]
+    del probed.graph.output[:]
+    probed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in inner)
+    source = next(value for value in probed.graph.input if value.name == graph.input_name)
+    source.type.tensor_type.shape.dim[0].dim_param = "batch"
+    found = dict(zip(inner, _run(probed, images, graph.input_name), strict=True)) if inner else {}
+    return {name: _sample(np.asarray(found.get(name, images))) for name in names}
+
+
+def _run(model: onnx.ModelProto, images: npt.NDArray[np.floating[Any]], name: str) -> list[Array]:
+    """All outputs, by onnxruntime where it is installed, else by the slow evaluator that comes with onnx."""
+    feeds = {name: images.astype(np.float32)}
+    try:
+        from onnxruntime import InferenceSession
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        return list(ReferenceEvaluator(model).run(None, feeds))
+    session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return list(session.run(None, feeds))
+
+
+def _sample(values: Array) -> Values:
+    flat = values.reshape(1, -1)
+    return np.asarray(flat[:, :: max(1, flat.size // SAMPLE)])
+
+
+class _Surgery:
+    """A copy of a float graph into which quantizers go, one at a time."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        from onnx import ModelProto
+
+        self._model = ModelProto()
+        self._model.CopyFrom(model)
+        self._added: dict[str, onnx.NodeProto] = {}
+        self._renamed: dict[str, str] = {}
+
+    def quantize_map(self, item: _Map, values: Mapping[str, Values], method: str) -> Iterator[Fit]:
+        """One quantizer for every tensor of a map; they share its scale."""
+        together = np.concatenate([values[name] for name in item.tensors], axis=1)
+        signed = item.joined or bool((together < 0).any())
+        step = find_steps(together, item.bits, method, signed=signed)
+        for name in item.tensors:
+            self._renamed[name] = self._quantizer(name, f"{name}_codes", step, item.bits, signed=signed)
+            rounded = quantized(values[name], step[:, None], item.bits, signed=signed)
+            yield Fit(name, "activation", item.bits, sqnr_db(values[name], rounded))
+
+    def quantize_weights(self, node: GraphNode, array: Array, bits: int, method: str) -> Fit:
+        """One quantizer with a scale for every output channel; each node has its own, also where weights are shared."""
+        axis = 0 if node.op == "Conv" or (node.op == "Gemm" and node.integer("transB", 0)) else array.ndim - 1
+        rows = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1).astype(np.float64)
+        steps = find_steps(rows, bits, method, signed=True)
+        shape = [len(steps) if place == axis else 1 for place in range(array.ndim)]
+        target = self._quantizer(node.inputs[1], f"{node.name}_weight_codes", steps.reshape(shape), bits, signed=True)
+        reader = next(found for found in self._model.graph.node if node.outputs[0] in found.output)
+        reader.input[1] = target
+        return Fit(node.name, "weight", bits, sqnr_db(rows, quantized(rows, steps[:, None], bits, signed=True)))
+
+    def finished(self) -> onnx.ModelProto:
+        """The graph in which everybody reads codes, every quantizer just before its first reader."""
+        from onnx import helper
+
+        graph, order = self._model.graph, list[Any]()
+        for node in list(graph.node):
+            for place, name in enumerate(node.input):
+                node.input[place] = self._renamed.get(name, name)
+            order += [self._added.pop(name) for name in node.input if name in self._added]
+            order.append(node)
+        del graph.node[:]
+        graph.node.extend(order)
+        self._model.opset_import.append(helper.make_opsetid(QUANT_DOMAINS[0], 1))
+        return self._model
+
+    def _quantizer(self, source: str, target: str, steps: Floats, bits: int, *, signed: bool) -> str:
+        """A Quant of symmetric levels (zero point amid them) or unsigned ones, or the sign alone."""
+        from onnx import helper
+
+        sign = bits == 1 and signed
+        scale = self._constant(f"{target}_scale", steps if sign else 2 * steps)
+        inputs, flags = [source, scale], dict[str, Any]()
+        if not sign:
+            inputs.append(self._constant(f"{target}_zero", np.float64((2**bits - 1) / 2 if signed else 0)))
+            inputs.append(self._constant(f"{target}_bits", np.float64(bits)))
+            flags = {"signed": 0, "narrow": 0, "rounding_mode": "ROUND"}
+        op = "BipolarQuant" if sign else "Quant"
+        self._added[target] = helper.make_node(op, inputs, [target], name=target, domain=QUANT_DOMAINS[0], **flags)
+        return target
+
+    def _constant(self, name: str, value: Floats | np.float64) -> str:
+        from onnx import numpy_helper
+
+        self._model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
+        return name
