@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from workloads.calibration import Floats, Values, find_steps, quantized, sqnr_db
 from workloads.encoded import EncodedNetwork
@@ -73,7 +72,7 @@ class _Map:
 
 
 def encode_float(
-    path: str | Path, precision: Precision, images: npt.NDArray[np.floating[Any]], *, method: str = "mse"
+    path: str | Path, precision: Precision, images: Array, *, method: str = "mse"
 ) -> tuple[EncodedNetwork, list[Fit]]:
     """Read a float ONNX file, search scales on images (N, ...), and encode. Raises ValueError, one sentence, where it cannot."""
     path = Path(path)
@@ -83,7 +82,7 @@ def encode_float(
 
 
 def quantize_model(
-    graph: Graph, model: onnx.ModelProto, precision: Precision, images: npt.NDArray[np.floating[Any]], method: str
+    graph: Graph, model: onnx.ModelProto, precision: Precision, images: Array, method: str
 ) -> tuple[onnx.ModelProto, list[Fit]]:
     """A float model, and the graph that it was read as, with quantizers: QONNX, and how well every tensor fits its codes."""
     _check(graph, precision, images)
@@ -98,7 +97,7 @@ def quantize_model(
     return surgery.finished(), fits
 
 
-def _check(graph: Graph, precision: Precision, images: npt.NDArray[np.floating[Any]]) -> None:
+def _check(graph: Graph, precision: Precision, images: Array) -> None:
     names = [node.name for node in _contractions(graph)]
     if not names:
         raise ValueError(f"graph {graph.name!r}: must have a Conv, Gemm or MatMul with constant weights to encode")
@@ -110,8 +109,8 @@ def _check(graph: Graph, precision: Precision, images: npt.NDArray[np.floating[A
     wanted = graph.input_shape if graph.input_rank == 4 else graph.input_shape[:1]
     if images.shape[1:] != wanted or not len(images):
         raise ValueError(f"calibration images: must be (N, {', '.join(map(str, wanted))}), not {images.shape}")
-    if not np.issubdtype(images.dtype, np.floating) or not np.isfinite(images).all():
-        raise ValueError("calibration images: must be finite floating-point numbers")
+    if images.dtype.kind not in "fiu" or not np.isfinite(images).all():
+        raise ValueError("calibration images: must be finite real numbers")
 
 
 def _contractions(graph: Graph) -> list[GraphNode]:
@@ -175,9 +174,7 @@ class _Origins:
         return name
 
 
-def _activations(
-    model: onnx.ModelProto, graph: Graph, names: Sequence[str], images: npt.NDArray[np.floating[Any]]
-) -> dict[str, Values]:
+def _activations(model: onnx.ModelProto, graph: Graph, names: Sequence[str], images: Array) -> dict[str, Values]:
     """Values of the named tensors of the float graph: a sample of each, spread evenly."""
     from onnx import ModelProto, helper
 
@@ -192,7 +189,7 @@ def _activations(
     return {name: _sample(np.asarray(found.get(name, images))) for name in names}
 
 
-def _run(model: onnx.ModelProto, images: npt.NDArray[np.floating[Any]], name: str) -> list[Array]:
+def _run(model: onnx.ModelProto, images: Array, name: str) -> list[Array]:
     """All outputs, by onnxruntime where it is installed, else by the slow evaluator that comes with onnx."""
     feeds = {name: images.astype(np.float32)}
     try:

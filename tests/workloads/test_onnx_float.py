@@ -162,7 +162,7 @@ def test_wrong_images_are_one_line(model: Path, images: Array) -> None:
         (images[:, :2], "must be (N, 3, 8, 8), not (24, 2, 8, 8)"),
         (images[:0], "must be (N, 3, 8, 8), not (0, 3, 8, 8)"),
         (np.full_like(images, np.nan), "finite"),
-        (images.astype(np.int64), "floating-point"),
+        (images.astype(str), "finite real numbers"),
     ):
         with pytest.raises(ValueError, match="calibration images") as error:
             encode_float(model, Precision((4, 4), {}), bad)
@@ -171,3 +171,37 @@ def test_wrong_images_are_one_line(model: Path, images: Array) -> None:
         encode_float(model, Precision((4, 4), {}), images, method="best")
     with pytest.raises(ValueError, match="m must be between 1 and 8, not 9"):
         Precision((9, 1), {})
+
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+
+
+def trained_mlp(images: Array, labels: Array) -> Builder:
+    """64 - 48 - 10 with a Relu, trained by plain gradient descent on the softmax loss."""
+    rng, wanted = np.random.default_rng(0), np.eye(10)[labels]
+    first, second = rng.normal(size=(64, 48)) / 8, rng.normal(size=(48, 10)) / 7
+    for _ in range(400):
+        hidden = np.maximum(images @ first, 0)
+        scores = np.exp(hidden @ second - (hidden @ second).max(axis=1, keepdims=True))
+        error = (scores / scores.sum(axis=1, keepdims=True) - wanted) / len(images)
+        slope = (error @ second.T) * (hidden > 0)
+        second, first = second - 0.5 * hidden.T @ error, first - 0.5 * images.T @ slope
+    made = Builder(("batch", 64))
+    hidden_name = made.node("Relu", [made.node("MatMul", ["x", made.constant("w1", first)], "fc1")], "relu")
+    made.node("MatMul", [hidden_name, made.constant("w2", second)], "fc2", output="y")
+    return made
+
+
+def test_a_trained_network_keeps_its_accuracy(tmp_path: Path) -> None:
+    """Handwritten digits, calibrated on the training images, measured on others."""
+    images = np.load(DIGITS / "images.npy").reshape(-1, 64).astype(np.float32)
+    images /= images.max()
+    labels = np.load(DIGITS / "labels.npy")
+    path = trained_mlp(images[:300], labels[:300]).save(tmp_path / "mlp.onnx")
+    held_out, truth = images[300:], labels[300:]
+    exact = float((outputs_of(path, held_out).argmax(axis=1) == truth).mean())
+    assert exact > 0.85
+    for bits, loss in ((8, 0.01), (4, 0.02), (2, 0.15)):
+        encoded, _ = encode_float(path, Precision((bits, bits), {}), images[:300])
+        found = np.asarray(run(encoded, held_out.reshape(-1, 64, 1, 1)).outputs).reshape(len(truth), -1).argmax(axis=1)
+        assert float((found == truth).mean()) >= exact - loss, bits
