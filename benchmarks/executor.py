@@ -1,7 +1,7 @@
 """How fast the executor is, in one run on one core: `python -m benchmarks.executor`. Prints ratios and times.
 
-Two questions: how much faster is the packed kernel than the same integers without packing, and how long does one
-inference of ResNet-18 (random weights, 224 x 224, 8-bit input) take.
+Three questions: how fast is a layer, packing included, against onnxruntime; how much faster is the packed kernel than the
+same integers without packing; and how long does one inference of ResNet-18 (random weights, 224 x 224, 8-bit input) take.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from tests import reference
-from workloads.executor import prepare, run_prepared
+from workloads import executor, kernels
+from workloads.compiled import Meter
+from workloads.executor import Prepared, prepare, run_prepared
 from workloads.layers import Conv
 from workloads.network import Input, Network, Node
 from workloads.random_network import random_parameters
@@ -21,10 +23,63 @@ from workloads.zoo import NETWORKS
 
 def main() -> None:
     """Print all figures."""
+    for bits in (1, 2, 4):
+        report_peers(bits)
     report_layer(act_bits=1, weight_bits=1)
     report_layer(act_bits=2, weight_bits=2)
     report_network(NETWORKS["resnet18"](m=1, k=1))
     report_network(NETWORKS["resnet18"](m=2, k=2))
+
+
+def report_peers(bits: int) -> None:
+    """The same layer, packing and thresholds included, against onnxruntime on one core: int8 and float32."""
+    prepared, source = hidden_layer(bits)
+    layer, weights = prepared.encoded.network.contractions[0], prepared.operands["conv"]
+    parameters = prepared.encoded.parameters["conv"]
+    kernels.METER = Meter(0)
+    own = seconds(lambda: executor._contract(layer, source, weights, parameters, 64), repeats=30)
+    peers = {name: seconds(peer_layer(name), repeats=30) for name in ("int8", "float32")}
+    print(f"64 x 56 x 56, 3x3, 64 outputs, M=K={bits}, codes in and out: {1e3 * own:.2f} ms")
+    for name, taken in peers.items():
+        print(f"  onnxruntime {name:8} {1e3 * taken:20.2f} ms  {taken / own:8.2f} x")
+
+
+def hidden_layer(bits: int) -> tuple[Prepared, np.ndarray]:
+    """A 64-channel 3x3 layer that emits codes, and a map of codes for it."""
+    layer = Conv(
+        name="conv", in_shape=(64, 56, 56), out_channels=64, kernel=(3, 3), padding=(1, 1, 1, 1),
+        act_bits=bits, weight_bits=bits, out_bits=bits,
+    )  # fmt: skip
+    network = Network("layer", Input(name="input", shape=layer.in_shape, bits=bits), (Node(layer, ("input",)),))
+    rng = np.random.default_rng(1)
+    prepared = prepare(random_parameters(network, rng))
+    return prepared, rng.integers(0, 2**bits, size=(*layer.in_shape, 1)).astype(np.uint8)
+
+
+def peer_layer(kind: str) -> Callable[[], object]:
+    """The layer in onnxruntime, one thread: QLinearConv on uint8 x int8, or Conv on float32."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng, shape = np.random.default_rng(0), (1, 64, 56, 56)
+    integer = kind == "int8"
+    values = rng.integers(-127, 128, size=(64, 64, 3, 3)).astype(np.int8 if integer else np.float32)
+    one, zeros = np.float32(0.1), {"xz": np.uint8(128), "wz": np.int8(0), "yz": np.uint8(128)}
+    constants = {"w": values} | ({"xs": one, "ws": one, "ys": np.float32(100), **zeros} if integer else {})
+    names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"] if integer else ["x", "w"]
+    node = helper.make_node("QLinearConv" if integer else "Conv", names, ["y"], pads=[1, 1, 1, 1])
+    element = TensorProto.UINT8 if integer else TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node], "layer", [helper.make_tensor_value_info("x", element, shape)],
+        [helper.make_tensor_value_info("y", element, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    given = {"x": rng.integers(0, 256, size=shape).astype(np.uint8 if integer else np.float32)}
+    return lambda: session.run(None, given)
 
 
 def seconds(call: Callable[[], object], repeats: int = 5) -> float:

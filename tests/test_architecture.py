@@ -37,7 +37,7 @@ ALONE = {
     "typer": ("dse/cli.py",),
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
-    "numba": ("hwmodels/recurrence.py",),
+    "numba": ("hwmodels/recurrence.py", "workloads/compiled.py"),
     "onnxruntime": ("workloads/onnx_float.py",),
 }
 """Packages that only these files may import."""
