@@ -23,7 +23,7 @@ from workloads.zoo import NETWORKS
 
 def main() -> None:
     """Print all figures."""
-    for bits in (1, 2, 4):
+    for bits in (1, 2, 4, 8):
         report_peers(bits)
     report_layer(act_bits=1, weight_bits=1)
     report_layer(act_bits=2, weight_bits=2)
@@ -34,10 +34,9 @@ def main() -> None:
 def report_peers(bits: int) -> None:
     """The same layer, packing and thresholds included, against onnxruntime on one core: int8 and float32."""
     prepared, source = hidden_layer(bits)
-    layer, weights = prepared.encoded.network.contractions[0], prepared.operands["conv"]
-    parameters = prepared.encoded.parameters["conv"]
+    layer, parameters = prepared.encoded.network.contractions[0], prepared.encoded.parameters["conv"]
     kernels.METER = Meter(0)
-    own = seconds(lambda: executor._contract(layer, source, weights, parameters, 64), repeats=30)
+    own = seconds(lambda: executor._contract(layer, source, prepared, parameters), repeats=30)
     peers = {name: seconds(peer_layer(name), repeats=30) for name in ("int8", "float32")}
     print(f"64 x 56 x 56, 3x3, 64 outputs, M=K={bits}, codes in and out: {1e3 * own:.2f} ms")
     for name, taken in peers.items():
@@ -52,7 +51,7 @@ def hidden_layer(bits: int) -> tuple[Prepared, np.ndarray]:
     )  # fmt: skip
     network = Network("layer", Input(name="input", shape=layer.in_shape, bits=bits), (Node(layer, ("input",)),))
     rng = np.random.default_rng(1)
-    prepared = prepare(random_parameters(network, rng))
+    prepared = prepare(random_parameters(network, rng), products=True)
     return prepared, rng.integers(0, 2**bits, size=(*layer.in_shape, 1)).astype(np.uint8)
 
 

@@ -91,5 +91,5 @@ def _encoded_variant(path: Path, data: Path | None, labels: Path | None) -> Vari
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if data is None or labels is None:
         return Variant(encoded.network, float("nan"), UNKNOWN, digest)
-    measured = accuracy(run(encoded, load_array(data)).outputs, load_array(labels))
+    measured = accuracy(run(encoded, load_array(data), products=True).outputs, load_array(labels))
     return Variant(encoded.network, measured, MEASURED, digest)

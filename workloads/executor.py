@@ -21,11 +21,22 @@ import numpy.typing as npt
 from workloads import kernels
 from workloads.actions import Actions
 from workloads.encoded import EncodedNetwork, Parameters, Thresholds
-from workloads.encoding import Bits, Floats, Ints, max_code, quantize_unsigned, signed, word_type
+from workloads.encoding import (
+    Bits,
+    Floats,
+    Ints,
+    Words,
+    max_code,
+    quantize_unsigned,
+    signed,
+    word_type,
+    words_per_window,
+)
 from workloads.kernels import Integers
 from workloads.layers import Add, Contraction, Conv, Dense, Flatten, Layer, Pool, accumulator_bound, ceil_div
 from workloads.network import Network
 from workloads.operands import Operand, operand, windows
+from workloads.products import Reals, product_sums, product_weights
 
 BATCH_ELEMENTS = 2**22
 """Elements of the largest map that one batch may hold: ResNet-18 at 8 x 8 bits then stays near 300 MB (measured)."""
@@ -38,6 +49,8 @@ class Prepared:
     encoded: EncodedNetwork
     width: int
     operands: Mapping[str, Operand]
+    products: Mapping[str, Reals]
+    """Weight codes of the layers that are computed as integer products instead of branches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +76,33 @@ def run(
     width: int = 64,
     keep_integers: bool = False,
     batch: int | None = None,
+    products: bool = False,
 ) -> Run:
     """Infer real inputs (N, channels, height, width), `batch` images at a time (None: as memory allows).
 
     The result does not depend on `width` (8, 16, 32 or 64 bits a word) nor on `batch`; the actions depend on `width`.
+    `products` computes layers of many bits (`workloads.products`) as products of codes: the same integers, sooner.
     Raises ValueError for inputs of another shape or with NaN, OverflowError where a declared accumulator is too narrow.
     """
-    return run_prepared(prepare(network, width=width), inputs, keep_integers=keep_integers, batch=batch)
+    return run_prepared(
+        prepare(network, width=width, products=products), inputs, keep_integers=keep_integers, batch=batch
+    )
 
 
-def prepare(network: EncodedNetwork, *, width: int = 64) -> Prepared:
+def prepare(network: EncodedNetwork, *, width: int = 64, products: bool = False) -> Prepared:
     """Repack all weights for words of `width` bits. Raises ValueError for a width that is not 8, 16, 32 or 64."""
     word_type(width)
     operands = {
         layer.name: operand(layer, network.parameters[layer.name], width) for layer in network.network.contractions
     }
-    return Prepared(network, width, MappingProxyType(operands))
+    weights = {layer.name: (layer, network.parameters[layer.name].weights) for layer in network.network.contractions}
+    codes = {
+        name: product_weights(layer, words)
+        for name, (layer, words) in weights.items()
+        if products and words is not None
+    }
+    chosen = {name: found for name, found in codes.items() if found is not None}
+    return Prepared(network, width, MappingProxyType(operands), MappingProxyType(chosen))
 
 
 def run_prepared(
@@ -139,7 +163,7 @@ def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
 def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitted:
     parameters, width = prepared.encoded.parameters.get(layer.name, Parameters()), prepared.width
     if isinstance(layer, Conv | Dense):
-        return _contract(layer, sources[0], prepared.operands[layer.name], parameters, width)
+        return _contract(layer, sources[0], prepared, parameters)
     if isinstance(layer, Flatten):
         return _passed(layer, np.ascontiguousarray(sources[0]).reshape(*layer.out_shape, -1), Actions())
     if isinstance(layer, Add):
@@ -154,17 +178,28 @@ def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitte
     return _passed(layer, best, passed + Actions(output_writes=_plane_words(layer, layer.act_bits, width)))
 
 
-def _contract(layer: Contraction, source: Bits, weights: Operand, parameters: Parameters, width: int) -> _Emitted:
-    """acc = (2^M - 1)(2^K - 1) n - 2 sum_mk 2^(m+k) popcount, where 2 sum <= 2 bound: `operand` chose the dtype."""
-    images, read = source.shape[-1], windows(layer, source, width)
-    branches = kernels.branch_sums(weights.words, read, weights.dtype)
-    sums = branches.sums.reshape(layer.out_channels, -1, images)
-    sums *= -2
-    sums += accumulator_bound(layer.reduction, layer.act_bits, layer.weight_bits)
+def _contract(layer: Contraction, source: Bits, prepared: Prepared, parameters: Parameters) -> _Emitted:
+    """Sums by branches or by products, what masked taps added taken back, and on to thresholds."""
+    images, weights, width = source.shape[-1], prepared.operands[layer.name], prepared.width
+    if layer.name in prepared.products:
+        sums = product_sums(layer, source, prepared.products[layer.name], weights.dtype)
+        actions = _contraction_actions(layer, weights, width)
+    else:
+        sums, actions = _branch_sums(layer, windows(layer, source, width), weights, images)
+    sums = sums.reshape(layer.out_channels, -1, images)
     if weights.border.size:
         sums[:, weights.border] += weights.correction[:, :, None].astype(weights.dtype)
+    return _finish(layer, sums.reshape(*layer.out_shape, images), parameters, actions, width)
+
+
+def _branch_sums(layer: Contraction, read: Words, weights: Operand, images: int) -> tuple[Integers, Actions]:
+    """acc = (2^M - 1)(2^K - 1) n - 2 sum_mk 2^(m+k) popcount, where 2 sum <= 2 bound: `operand` chose the dtype."""
+    branches = kernels.branch_sums(weights.words, read, weights.dtype)
+    sums = branches.sums
+    sums *= -2
+    sums += accumulator_bound(layer.reduction, layer.act_bits, layer.weight_bits)
     words = branches.xnor_words // images
-    actions = Actions(
+    return sums, Actions(
         xnor_words=words,
         accumulations=words,
         combines=branches.combines // images,
@@ -173,7 +208,21 @@ def _contract(layer: Contraction, source: Bits, weights: Operand, parameters: Pa
         activation_writes=read.size // images,
         weight_writes=weights.words.size,
     )
-    return _finish(layer, sums.reshape(*layer.out_shape, images), parameters, actions, width)
+
+
+def _contraction_actions(layer: Contraction, weights: Operand, width: int) -> Actions:
+    """What branches would have done, from sizes; the tests hold it equal to what they count."""
+    window, groups = words_per_window(layer, width), layer.groups if isinstance(layer, Conv) else 1
+    combines = layer.act_bits * layer.weight_bits * layer.out_channels * layer.positions
+    return Actions(
+        xnor_words=combines * window,
+        accumulations=combines * window,
+        combines=combines,
+        activation_reads=combines * window,
+        weight_reads=combines * window,
+        activation_writes=layer.act_bits * window * groups * layer.positions,
+        weight_writes=weights.words.size,
+    )
 
 
 def _summed(layer: Pool | Add, added: Ints, count: int, parameters: Parameters, width: int) -> _Emitted:
