@@ -97,6 +97,24 @@ def relu(state: Translation, node: GraphNode) -> Value:
     return replace(sums, curves=tuple(curve.rectified() for curve in sums.curves))
 
 
+def clip(state: Translation, node: GraphNode) -> Value:
+    """min(max(sums, low), high), folded: HTanh and ReLU6 are exported as this; older operator sets keep ends as attributes."""
+    sums, low, high = state.sums(node, 0), _end(state, node, 1, "min"), _end(state, node, 2, "max")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"{node}: min must be at most max {float(high)}, not {float(low)}")
+    return replace(sums, curves=tuple(curve.clipped(low, high) for curve in sums.curves))
+
+
+def _end(state: Translation, node: GraphNode, index: int, name: str) -> Fraction | None:
+    """One end of a Clip, None where it is open."""
+    if index >= len(node.inputs) or not node.inputs[index]:
+        return Fraction(node.real(name, 0.0)) if name in node.attributes else None
+    value = state.constant(node, index)
+    if value.size != 1:
+        raise ValueError(f"{node}: {name} must be one number, not of shape {value.shape}")
+    return Fraction(float(value.flat[0]))
+
+
 def max_pool(state: Translation, node: GraphNode) -> Value:
     """The largest code is the code of the largest value, so nothing else changes."""
     source = state.codes(node, 0)
@@ -169,6 +187,7 @@ OPERATORS: dict[str, Operator] = {
     "Mul": Operator(range(2, 3), multiply),
     "Div": Operator(range(2, 3), divide),
     "Relu": Operator(range(1, 2), relu),
+    "Clip": Operator(range(1, 4), clip),
     "MaxPool": Operator(range(1, 2), max_pool),
     "AveragePool": Operator(range(1, 2), average_pool),
     "GlobalAveragePool": Operator(range(1, 2), global_average_pool),

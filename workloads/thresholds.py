@@ -53,6 +53,13 @@ class Curve:
         """The curve followed by max(x, 0)."""
         return Curve((*self.lines, IDENTITY))
 
+    def clipped(self, low: Fraction | None, high: Fraction | None) -> Curve:
+        """The curve followed by max(x, low) and min(x, high): low + max(x - low, 0), and high - max(high - x, 0)."""
+        one, curve = Fraction(1), self
+        if low is not None:
+            curve = curve.scaled(one, -low).rectified().scaled(one, low)
+        return curve if high is None else curve.scaled(-one, high).rectified().scaled(-one, high)
+
     def __call__(self, acc: int | Fraction) -> Fraction:
         """The real value of an accumulator."""
         value = self.lines[0](Fraction(acc))

@@ -114,6 +114,10 @@ class RandomGraph:
             x = self.builder.node("Mul", [x, self.constant(f"{name}_a", float(gain[0]))], f"{name}_mul")
         if self.chance(0.3):
             x = self.builder.node("Relu", [x], f"{name}_relu")
+        elif self.chance(0.3):
+            low, high = self.constant(f"{name}_low", -0.5), self.constant(f"{name}_high", 0.7)
+            ends = [[low, high], ["", high], [low]][self.rng.integers(3)]
+            x = self.builder.node("Clip", [x, *ends], f"{name}_clip")
         return self.builder.node("Identity", [x], f"{name}_same") if self.chance(0.2) else x
 
     def constant(self, name: str, value: Any) -> str:
@@ -829,3 +833,25 @@ def test_training_batch_norm_is_refused(tmp_path: Path) -> None:
     builder = small()
     builder.nodes[3].attribute.append(helper.make_attribute("training_mode", 1))
     refused(builder, tmp_path, "'bn'", "training_mode")
+
+
+def test_clips_are_checked_and_the_old_attributes_read(tmp_path: Path) -> None:
+    def made(opset: int, low: float, high: float) -> Builder:
+        start = first_steps()
+        start.builder.opset = opset
+        ends = [start.builder.constant("low", low), start.builder.constant("high", high)] if opset > 10 else []
+        attributes = {} if opset > 10 else {"min": low, "max": high}
+        start.builder.node("Clip", [start.sums, *ends], "clip", output="clipped", **attributes)
+        start.builder.quant("clipped", "codes", paper(2))
+        weights = start.builder.weights("last_w", np.ones((2, 2, 1, 1)), paper(1))
+        start.builder.node("Conv", ["codes_out", weights], "last", output="y")
+        return start.builder
+
+    refused(made(13, 1.0, -1.0), tmp_path, "node 'clip' (Clip): min must be at most max -1.0, not 1.0")
+    new, old = load(made(13, -0.25, 0.5), tmp_path), load(made(10, -0.25, 0.5), tmp_path)
+    assert [layer.name for layer in new.network.layers] == [layer.name for layer in old.network.layers]
+    name = new.network.layers[0].name
+    first, second = new.parameters[name].thresholds, old.parameters[name].thresholds
+    assert first is not None
+    assert second is not None
+    assert (first.values == second.values).all()
