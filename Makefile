@@ -23,6 +23,7 @@ agreement: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/executor.py
+	$(BIN)/python benchmarks/importing.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/cycle.py
 	$(BIN)/python benchmarks/rtl.py
