@@ -131,21 +131,25 @@ def encode(
         str | None, typer.Option(help="Encode a float network: M,K, or a CSV file with layer,m,k and a row for '*'.")
     ] = None,
     calibrate: Annotated[Path | None, typer.Option(help="Images (.npy) to search scales on; with --bits.")] = None,
-    input_bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of the network input; with --bits.")] = 8,
-    method: Annotated[str, typer.Option(help="Scale search: mse, percentile or max; with --bits.")] = "mse",
+    input_bits: Annotated[
+        int | None, typer.Option(min=1, max=8, help="Bits of the network input; with --bits [default: 8].")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Scale search: mse, percentile or max; with --bits [default: mse].")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a QONNX network, or with --bits a float ONNX network, into packed {-1,+1} planes and integer thresholds."""
-    from dse.float_encoding import encode_at
+    from dse.float_encoding import check_no_calibration, encode_at
     from dse.summary import network_summary
     from workloads.files import save
     from workloads.onnx_import import load_onnx
 
-    encoded, fits = (
-        (load_onnx(model), None)
-        if bits is None
-        else encode_at(model, bits, calibrate, input_bits=input_bits, method=method)
-    )
+    if bits is None:
+        check_no_calibration(calibrate, input_bits, method)
+        encoded, fits = load_onnx(model), None
+    else:
+        encoded, fits = encode_at(model, bits, calibrate, input_bits=input_bits or 8, method=method or "mse")
     target = output or model.with_suffix(".safetensors")
     save(encoded, target)
     if as_json:

@@ -27,6 +27,14 @@ def encode_at(
     return encoded, pd.DataFrame([asdict(fit) for fit in fits])
 
 
+def check_no_calibration(calibration: Path | None, input_bits: int | None, method: str | None) -> None:
+    """Raise ValueError for options that mean nothing without --bits."""
+    given = {"--calibrate": calibration, "--input-bits": input_bits, "--method": method}
+    stray = [name for name, value in given.items() if value is not None]
+    if stray:
+        raise ValueError(f"encode: {', '.join(stray)} must come with --bits; a QONNX network has quantizers of its own")
+
+
 def read_bits(text: str, input_bits: int = 8) -> Precision:
     """`M,K` for all layers, or a CSV file with the columns layer, m, k, in which the layer `*` stands for the others."""
     if not text.endswith(".csv"):

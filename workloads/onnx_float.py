@@ -99,10 +99,12 @@ def quantize_model(
 
 def _check(graph: Graph, precision: Precision, images: Array) -> None:
     names = [node.name for node in _contractions(graph)]
+    if any(node.domain in QUANT_DOMAINS for node in graph.nodes):
+        raise ValueError(
+            f"graph {graph.name!r}: must be a float network to be encoded with bits, but has quantizers of its own"
+        )
     if not names:
         raise ValueError(f"graph {graph.name!r}: must have a Conv, Gemm or MatMul with constant weights to encode")
-    if any(node.domain in QUANT_DOMAINS for node in graph.nodes):
-        raise ValueError(f"graph {graph.name!r}: has quantizers of its own; encode it without bits")
     unknown = sorted(set(precision.layers) - set(names))
     if unknown:
         raise ValueError(f"precision: {unknown[0]!r} must be a layer with weights; there are {', '.join(names)}")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from dse.float_encoding import encode_at, read_bits
+from dse.float_encoding import check_no_calibration, encode_at, read_bits
 from dse.variants import load_network
 from tests.workloads.qonnx_builder import Builder
 from workloads.onnx_float import Precision
@@ -53,6 +53,18 @@ def test_encode_needs_images(model: Path, tmp_path: Path) -> None:
         encode_at(model, "4,4", None)
     with pytest.raises(ValueError, match="bits must be two integers M,K, not '4'"):
         encode_at(model, "4", tmp_path / "images.npy")
+
+
+def test_options_of_the_search_mean_nothing_without_bits() -> None:
+    check_no_calibration(None, None, None)
+    with pytest.raises(ValueError, match="--calibrate, --method must come with --bits"):
+        check_no_calibration(Path("x.npy"), None, "mse")
+
+
+def test_a_quantized_network_takes_no_bits(tmp_path: Path) -> None:
+    digits = Path(__file__).parents[2] / "examples" / "digits"
+    with pytest.raises(ValueError, match="must be a float network to be encoded with bits, but has quantizers"):
+        encode_at(digits / "digits_m2k2.onnx", "4,4", digits / "images.npy")
 
 
 def test_encode_writes_the_network_and_its_fit(model: Path, tmp_path: Path) -> None:
