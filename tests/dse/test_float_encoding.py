@@ -61,7 +61,7 @@ def test_options_of_the_search_mean_nothing_without_bits() -> None:
         check_no_calibration(Path("x.npy"), None, "mse")
 
 
-def test_a_quantized_network_takes_no_bits(tmp_path: Path) -> None:
+def test_a_quantized_network_takes_no_bits() -> None:
     digits = Path(__file__).parents[2] / "examples" / "digits"
     with pytest.raises(ValueError, match="must be a float network to be encoded with bits, but has quantizers"):
         encode_at(digits / "digits_m2k2.onnx", "4,4", digits / "images.npy")
