@@ -42,6 +42,7 @@ _HOMES = {
     "load_experiment": "dse.experiment",
     "load_network": "dse.variants",
     "load_onnx": "workloads.onnx_import",
+    "measure_accuracy": "dse.measuring",
     "open_results": "dse.results",
     "run": "workloads.executor",
     "save_network": "workloads.files",

@@ -238,6 +238,25 @@ def run(
 
 
 @app.command()
+def accuracy(
+    networks: Annotated[list[Path], typer.Argument(help="Encoded networks (.safetensors) or QONNX files.")],
+    data: Annotated[Path, typer.Option(help="Images, .npy of shape (N, channels, height, width).")],
+    labels: Annotated[Path, typer.Option(help="Labels, .npy of N integers.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Scores (.csv), kept batch by batch: a killed run goes on.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images between two writes.")] = 256,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the accuracy of encoded networks, bit-exactly, with progress and resume."""
+    from dse.measuring import measure_accuracy
+
+    with _progress("accuracy", "images") as progress:
+        table = measure_accuracy(networks, data, labels, output=output, batch=batch, progress=progress)
+    _print_table(table, as_json)
+
+
+@app.command()
 def sweep(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML); `dse init` writes one.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Results folder.")] = Path("results"),
@@ -521,11 +540,11 @@ def _print_json(value: Any) -> None:
 
 
 @contextmanager
-def _progress(label: str) -> Iterator[Progress]:
+def _progress(label: str, what: str = "designs") -> Iterator[Progress]:
     """A bar with rate and time left on a terminal, a plain line every tenth in a log."""
     from dse.progress import bar, lines
 
-    with bar(label) if sys.stderr.isatty() else lines(label) as update:
+    with bar(label, what) if sys.stderr.isatty() else lines(label, what) as update:
         yield update
 
 

@@ -1,4 +1,4 @@
-"""How far a sweep is: a bar on a terminal, plain lines in a log; both on standard error."""
+"""How far a long run is: a bar on a terminal, plain lines in a log; both on standard error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dse.sweeps import Progress
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Progress]:
+def bar(label: str, what: str = "designs") -> Iterator[Progress]:
     """A bar with count, rate and estimated time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -27,7 +27,7 @@ def bar(label: str) -> Iterator[Progress]:
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as drawn:
         task = drawn.add_task(label, rate="")
-        rate = _Rate()
+        rate = _Rate(what)
 
         def update(done: int, total: int) -> None:
             drawn.update(task, completed=done, total=total, rate=rate.text(done))
@@ -36,9 +36,9 @@ def bar(label: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def lines(label: str) -> Iterator[Progress]:
+def lines(label: str, what: str = "designs") -> Iterator[Progress]:
     """A line at the start, then one each time another tenth is done."""
-    rate, last = _Rate(), [-1]
+    rate, last = _Rate(what), [-1]
 
     def update(done: int, total: int) -> None:
         tenth = 10 * done // max(1, total)
@@ -52,9 +52,10 @@ def lines(label: str) -> Iterator[Progress]:
 
 
 class _Rate:
-    """Designs per second since the first call, which may resume in the middle."""
+    """How many a second since the first call, which may resume in the middle; `what` is counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._begin: tuple[float, int] | None = None
 
     def per_second(self, done: int) -> float:
@@ -65,7 +66,7 @@ class _Rate:
         return (done - first) / max(1e-9, now - began) if done > first else 0.0
 
     def text(self, done: int) -> str:
-        return f"{self.per_second(done):,.0f} designs/s"
+        return f"{self.per_second(done):,.0f} {self._what}/s"
 
     def seconds_left(self, done: int, total: int) -> float:
         rate = self.per_second(done)

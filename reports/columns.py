@@ -73,6 +73,7 @@ IDENTITY = (
 
 QUALITY = (
     Column("accuracy", "Accuracy", "1", "larger"),
+    Column("top5_accuracy", "Top-5 accuracy", "1", "larger"),
     Column("accuracy_source", "Accuracy source"),
     Column("model_kib", "Model size", "KiB", "smaller"),
     Column("macs", "Multiply-accumulates"),
