@@ -18,9 +18,22 @@ from hwmodels.geometry import Geometry, geometry
 from hwmodels.mapping import DESCRIPTOR_BITS, THRESHOLD_BITS, out_planes, row_words, walk_of, word_beats
 from hwmodels.rtl.descriptor import Places, descriptor
 from workloads.encoded import EncodedNetwork, Parameters
-from workloads.encoding import Bits, Ints, max_code, packed_windows, quantize_unsigned, reduction_taps, unpack
+from workloads.encoding import Bits, Ints, packed_windows, quantize_unsigned, reduction_taps, unpack
 from workloads.executor import Run, run
-from workloads.layers import Conv, Dense, Flatten, Layer, ceil_div
+from workloads.layers import (
+    Add,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    Host,
+    Layer,
+    MatMul,
+    Shuffle,
+    Upsample,
+    ceil_div,
+    max_code,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,8 @@ def image(
 
     Raises ValueError where a layer's counts do not fit its descriptor, or a layer reads a map that the engine does not lay out.
     """
+    for layer in encoded.network.layers:
+        _check_emitted(layer)
     steps = _steps(encoded, design, mappings)
     stride = ceil_div(DESCRIPTOR_BITS, design.port_bits) * row_words(design)
     parameters = [_parameters(step, encoded.parameters.get(step.layer.name, Parameters()), design) for step in steps]
@@ -86,6 +101,18 @@ def image(
         output_region=regions[last.layer.name],
         units=end,
     )
+
+
+def _check_emitted(layer: Layer) -> None:
+    """Raise ValueError for what docs/machine.md prices and simulates, but the SystemVerilog does not have."""
+    where = f"layer {layer.name!r}"
+    if isinstance(layer, MatMul | Upsample | Concat | Shuffle | Host):
+        kind = type(layer).__name__.lower()
+        raise ValueError(f"{where}: the engine has convolutions, dense layers, pools and adds, but no {kind}")
+    if isinstance(layer, Conv | Dense) and (layer.ternary or layer.weight_offset):
+        raise ValueError(f"{where}: the engine has weights that are odd codes of offset 0, not ternary or offset ones")
+    if isinstance(layer, Add) and layer.multipliers != (1, 1):
+        raise ValueError(f"{where}: the engine adds maps of equal steps, not with multipliers {layer.multipliers}")
 
 
 def _unit_bits(design: Design) -> int:

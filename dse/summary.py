@@ -11,7 +11,7 @@ from dse.variants import load_network
 from hwmodels.technology import TECHNOLOGIES, Technology, technology
 from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
-from workloads.layers import Conv, Dense, Layer
+from workloads.layers import Conv, Dense, Layer, MatMul
 from workloads.network import Network
 from workloads.zoo import NETWORKS
 
@@ -115,7 +115,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _layer_summary(layer: Layer) -> dict[str, Any]:
-    weighted = layer if isinstance(layer, Conv | Dense) else None
+    weighted = layer if isinstance(layer, Conv | Dense | MatMul) else None
     return {
         "layer": layer.name,
         "kind": type(layer).__name__.lower(),

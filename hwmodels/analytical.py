@@ -413,12 +413,28 @@ def _vector_actions(tiles: _Tiles) -> Actions:
 def _grid_actions(tiles: _Tiles) -> Actions:
     shape, design, walk = tiles.shape, tiles.design, walk_of(tiles.shape, tiles.design)
     results, step = tiles.walked * shape.out_channels, step_cycles(shape, design)
-    pairs, block_steps = shape.act_bits * shape.weight_bits, tiles.space_tiles * prod(tiles.mapping.block)
-    return Actions(
+    pairs, block_steps = shape.act_bits * walk.weight_planes, tiles.space_tiles * prod(tiles.mapping.block)
+    return _corrections(tiles) + Actions(
         xnor_words=results * walk.words * pairs,
         accumulations=results * step,
         combines=results * pairs,
         weight_reads=shape.out_channels * block_steps * step * design.weight_lanes,
+    )
+
+
+def _corrections(tiles: _Tiles) -> Actions:
+    """Sums of codes that offsets multiply: of a window with its first channel group in every channel tile, of a weight row as it
+    is loaded; each is added once to every result. A multiplier takes its operands with their offsets.
+    """
+    shape, design, walk = tiles.shape, tiles.design, walk_of(tiles.shape, tiles.design)
+    rows = shape.row_sums and not walk.expanded
+    if design.kind == "mac" or not (rows or shape.column_sums):
+        return Actions()
+    windows = tiles.walked * walk.words * shape.groups * shape.act_bits * tiles.channel_tiles
+    weights = _weight_words(tiles)
+    return Actions(
+        correction_words=rows * windows + shape.column_sums * weights,
+        correction_adds=tiles.walked * shape.out_channels * (rows + shape.column_sums),
     )
 
 

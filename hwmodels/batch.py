@@ -29,7 +29,7 @@ from hwmodels.mapping import (
     overpadded,
 )
 from workloads.actions import Actions
-from workloads.layers import Flatten, Layer
+from workloads.layers import Free, Layer
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ def _nameless(layer: Layer) -> Layer:
 def _solve(layer: Layer, knobs: Knobs, legal: Bools) -> tuple[Activity | None, npt.NDArray[np.str_]]:
     """One layer on all designs, width by width, because the width decides how the layer is walked."""
     misfit = np.full(knobs.size, "", "U32")
-    if isinstance(layer, Flatten):
+    if isinstance(layer, Free):
         return None, misfit
     counts = {name: np.zeros(knobs.size, np.int64) for name in COUNTS}
     for width in np.unique(knobs.width[legal]):
@@ -128,6 +128,7 @@ class _Walk:
     knobs: Knobs
     width: int
     words: Ints
+    weight_planes: Ints
     expanded: Ints
     channel_groups: Ints
     act_passes: Ints
@@ -145,16 +146,18 @@ class _Walk:
         walks = [reduction(shape, rows=int(row), width=width) for row in rows]
         channel_groups = np.array([walk.channel_groups for walk in walks], np.int64)[where]
         expanded = np.array([walk.expanded for walk in walks], np.int64)[where]
+        streamed = np.array([walk.weight_planes for walk in walks], np.int64)[where]
         planes = shape.acc_bits + expanded if shape.out_bits is None else np.full_like(expanded, shape.out_bits)
         return cls(
             shape=shape,
             knobs=knobs,
             width=width,
             words=np.array([walk.words for walk in walks], np.int64)[where],
+            weight_planes=streamed,
             expanded=expanded,
             channel_groups=channel_groups,
             act_passes=_ceil_div(shape.act_bits, knobs.act_lanes),
-            weight_passes=_ceil_div(shape.weight_bits, knobs.weight_lanes),
+            weight_passes=_ceil_div(streamed, knobs.weight_lanes),
             out_planes=planes,
             raw_factor=_ceil_div(planes, knobs.max_act_bits) if shape.out_bits is None else np.ones_like(planes),
             groups=_tile_groups(np.maximum(knobs.rows, width) // knobs.rows, channel_groups),
@@ -364,7 +367,7 @@ def _weight_load(walk: _Walk, first: Ints | int) -> Ints:
     full, rest = np.divmod(channels, rows)
     row_beats = full * _ceil_div(rows, per_beat) + _ceil_div(rest, per_beat)
     word_beats = np.maximum(1, walk.width // knobs.port_bits)
-    weights = row_beats * (walk.words * shape.weight_bits * word_beats)[:, None]
+    weights = row_beats * (walk.words * walk.weight_planes * word_beats)[:, None]
     return _run(knobs, weights + channels * shape.levels * _ceil_div(THRESHOLD_BITS, knobs.port_bits)[:, None])
 
 
@@ -428,7 +431,7 @@ class _Costs:
     def read_bits(self) -> Ints:
         """Bits read through the port."""
         walk, shape = self.tiling.walk, self.tiling.walk.shape
-        per_channel = walk.words * shape.weight_bits * walk.width + shape.levels * THRESHOLD_BITS
+        per_channel = walk.words * walk.weight_planes * walk.width + shape.levels * THRESHOLD_BITS
         weights = (shape.out_channels * per_channel)[:, None, None] * self.weight_reloads
         return DESCRIPTOR_BITS + weights + self.act_words() * walk.width
 
@@ -513,16 +516,30 @@ def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
     reloads = at(costs.weight_reloads) * walk.shape.out_channels
     counts.update(
         activation_writes=at(costs.act_words()),
-        weight_writes=reloads * walk.words * walk.shape.weight_bits,
+        weight_writes=reloads * walk.words * walk.weight_planes,
         threshold_writes=reloads * walk.shape.levels,
         compute_busy=counts["compute_cycles"],
         drain_busy=at(tiling.steps * tiling.drain),
         load_busy=at(costs.load_busy()),
         store_busy=at(tiling.stores_full + tiling.stores_last),
+        **_corrections(walk, at(walk.blocks.count * area), at(tiling.channel_tiles), reloads),
         memory_read_bits=at(costs.read_bits()),
         memory_write_bits=walk.shape.positions * _map_words(walk) * walk.width,
     )
     return counts
+
+
+def _corrections(walk: _Walk, walked: Ints, channel_tiles: Ints, rows: Ints) -> dict[str, Ints]:
+    """Sums of codes that offsets multiply, `rows` weight rows loaded."""
+    shape = walk.shape
+    if walk.knobs.kind == "mac":
+        return {}
+    windows = shape.row_sums * (1 - walk.expanded)
+    words = walked * walk.words * shape.groups * shape.act_bits * channel_tiles
+    return {
+        "correction_words": windows * words + shape.column_sums * rows * walk.words * walk.weight_planes,
+        "correction_adds": walked * shape.out_channels * (windows + shape.column_sums),
+    }
 
 
 def _map_words(walk: _Walk) -> Ints:
@@ -542,7 +559,7 @@ def _action_columns(walk: _Walk, walked: Ints, block_steps: Ints) -> dict[str, I
         counts["vector_words"] = taps * shape.act_bits
         counts["activation_reads"] = taps * walk.act_passes * knobs.act_lanes
         return counts
-    step, pairs = walk.words * walk.act_passes * walk.weight_passes, shape.act_bits * shape.weight_bits
+    step, pairs = walk.words * walk.act_passes * walk.weight_passes, shape.act_bits * walk.weight_planes
     counts["xnor_words"] = results * walk.words * pairs
     counts["accumulations"] = results * step
     counts["combines"] = results * pairs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwmodels.geometry import geometry, reduction
 from hwmodels.mapping import THRESHOLD_BITS, emitted_planes
-from workloads.layers import Flatten, Layer, Shape, ceil_div
+from workloads.layers import Flatten, Layer, MatMul, Shape, ceil_div
 from workloads.network import Network
 
 
@@ -19,7 +19,9 @@ def _parameter_bits(layer: Layer, rows: int, width: int) -> int:
     if shape is None:
         return 0
     walk = reduction(shape, rows=rows, width=width)
-    return shape.out_channels * (walk.words * walk.weight_planes * width + shape.levels * THRESHOLD_BITS)
+    stored = not isinstance(layer, MatMul) or layer.cached
+    weights = walk.words * walk.weight_planes * width if stored else 0
+    return shape.out_channels * (weights + shape.levels * THRESHOLD_BITS)
 
 
 def _live_bits(network: Network, rows: int, width: int) -> int:
@@ -29,14 +31,21 @@ def _live_bits(network: Network, rows: int, width: int) -> int:
     sizes = {network.input.name: _input_bits(network, width)}
     worst = 0
     for index, node in enumerate(network.nodes):
-        shape = geometry(node.layer, width)
-        if shape is None:
+        if isinstance(node.layer, Flatten):
             continue
-        planes = emitted_planes(shape, reduction(shape, rows=rows, width=width))
+        planes = _planes(node.layer, rows, width)
         sizes[node.layer.name] = _map_bits(node.layer.out_shape, planes, width)
         live = [name for name in sizes if last_use.get(name, -1) >= index or name == node.layer.name]
         worst = max(worst, sum(sizes[name] for name in live))
     return worst
+
+
+def _planes(layer: Layer, rows: int, width: int) -> int:
+    """Planes of the map that a layer leaves; what the host makes has none but its codes."""
+    shape = geometry(layer, width)
+    if shape is None:
+        return layer.out_bits or 0
+    return emitted_planes(shape, reduction(shape, rows=rows, width=width))
 
 
 def _aliases(network: Network) -> dict[str, str]:

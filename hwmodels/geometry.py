@@ -7,19 +7,36 @@ from functools import lru_cache
 from math import prod
 
 from workloads.encoding import packed_windows
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool, ceil_div
+from workloads.layers import (
+    Add,
+    Conv,
+    Dense,
+    Flatten,
+    Host,
+    Layer,
+    MatMul,
+    Move,
+    Pool,
+    Upsample,
+    Vector,
+    ceil_div,
+    sums,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
     """The numbers of one layer that do not depend on rows, cols or buffers.
 
-    `vector` layers (pooling, add) use the vector unit; the others use the PE grid. For a first layer whose windows
-    the host packs, the kernel is 1x1 over `channels` = N and the map is the output map.
+    `vector` layers (pooling, add, upsampling, moves) use the vector unit; the others use the PE grid. For a first layer whose
+    windows the host packs, the kernel is 1x1 over `channels` = N and the map is the output map. `operands`: words that a position of
+    a window loads; `additions`: how often one of them is added. `row_sums`: weights have an offset, which multiplies the sum of the
+    codes of every window; `column_sums`: activations have one that is only known to multiply the weights when the layer runs.
     """
 
     vector: bool
     operands: int
+    additions: int
     channels: int
     groups: int
     out_channels: int
@@ -35,6 +52,8 @@ class Geometry:
     sums: bool
     acc_bits: int
     macs: int
+    row_sums: bool = False
+    column_sums: bool = False
 
     @property
     def positions(self) -> int:
@@ -43,8 +62,8 @@ class Geometry:
 
     @property
     def taps(self) -> int:
-        """Taps of a window, over all operands."""
-        return prod(self.kernel) * self.operands
+        """Additions of one output."""
+        return prod(self.kernel) * self.additions
 
     @property
     def thresholds(self) -> bool:
@@ -58,10 +77,10 @@ class Geometry:
 
 
 def geometry(layer: Layer, width: int) -> Geometry | None:
-    """The walk of a layer on a machine of this width, or None for a layer that costs nothing (Flatten)."""
-    if isinstance(layer, Flatten):
+    """The walk of a layer on a machine of this width, or None for a layer that costs the machine nothing."""
+    if isinstance(layer, Flatten | Host):
         return None
-    if isinstance(layer, Conv | Dense):
+    if isinstance(layer, Conv | Dense | MatMul):
         return _packed(layer) if packed_windows(layer, width) else _contraction(layer)
     return _vector(layer)
 
@@ -92,7 +111,9 @@ def reduction(shape: Geometry, *, rows: int, width: int) -> Reduction:
     if shape.groups == 1 or aligned:
         return Reduction(taps * words, shape.weight_bits, groups, words)
     spanned = _spanned_words(shape, rows, width)
-    return Reduction(2 * taps * spanned, shape.weight_bits, groups, spanned, expanded=True)
+    # Every row has a window of its own there, so the sum of its codes is one more weight plane, +1 on its own channels.
+    planes = shape.weight_bits + shape.row_sums
+    return Reduction(2 * taps * spanned, planes, groups, spanned, expanded=True)
 
 
 def block_sides(size: int) -> tuple[int, ...]:
@@ -160,42 +181,47 @@ def _spanned_words(shape: Geometry, rows: int, width: int) -> int:
     return max(spans)
 
 
-def _packed(layer: Conv | Dense) -> Geometry:
+def _packed(layer: Conv | Dense | MatMul) -> Geometry:
     size = layer.out_shape[1:]
     return Geometry(
-        vector=False, operands=1, channels=layer.reduction, groups=1, out_channels=layer.out_channels,
+        vector=False, operands=1, additions=1, channels=layer.reduction, groups=1, out_channels=layer.out_channels,
         out_size=size, in_size=size, kernel=(1, 1), stride=(1, 1), dilation=(1, 1), before=(0, 0),
         act_bits=layer.act_bits, weight_bits=layer.weight_bits, out_bits=layer.out_bits,
-        sums=True, acc_bits=layer.acc_bits, macs=layer.macs,
+        sums=True, acc_bits=layer.acc_bits, macs=layer.macs, row_sums=bool(layer.weight_offset),
     )  # fmt: skip
 
 
-def _contraction(layer: Conv | Dense) -> Geometry:
+def _contraction(layer: Conv | Dense | MatMul) -> Geometry:
+    channels, height, width = layer.in_shape
+    kernel, in_size, before = (1, 1), (height, width), (0, 0)
+    stride, dilation, groups = (1, 1), (1, 1), 1
     if isinstance(layer, Dense):
-        channels, height, width = layer.in_shape
-        kernel, in_size, before = (height, width), (height, width * layer.positions), (0, 0)
-        stride, dilation, groups = (1, width), (1, 1), 1
+        kernel, in_size, stride = (height, width), (height, width * layer.positions), (1, width)
+    elif isinstance(layer, Conv):
+        kernel, before, groups = layer.kernel, (layer.padding[0], layer.padding[1]), layer.groups
+        stride, dilation = layer.stride, layer.dilation
     else:
-        channels, height, width = layer.in_shape
-        kernel, in_size, before = layer.kernel, (height, width), (layer.padding[0], layer.padding[1])
-        stride, dilation, groups = layer.stride, layer.dilation, layer.groups
+        groups = layer.heads
     return Geometry(
-        vector=False, operands=1, channels=channels // groups, groups=groups, out_channels=layer.out_channels,
+        vector=False, operands=1, additions=1, channels=channels // groups, groups=groups, out_channels=layer.out_channels,
         out_size=layer.out_shape[1:], in_size=in_size, kernel=kernel, stride=stride, dilation=dilation, before=before,
         act_bits=layer.act_bits, weight_bits=layer.weight_bits, out_bits=layer.out_bits,
-        sums=True, acc_bits=layer.acc_bits, macs=layer.macs,
+        sums=True, acc_bits=layer.acc_bits, macs=layer.macs, row_sums=bool(layer.weight_offset),
+        column_sums=isinstance(layer, MatMul) and bool(layer.act_offset),
     )  # fmt: skip
 
 
-def _vector(layer: Pool | Add) -> Geometry:
+def _vector(layer: Vector | Move) -> Geometry:
+    """Pools walk windows; all others an output position at a time, whose operands the loader fetches wherever they lie."""
     pool = isinstance(layer, Pool)
     kernel = layer.kernel if isinstance(layer, Pool) else (1, 1)
     stride = layer.stride if isinstance(layer, Pool) else (1, 1)
     before = (layer.padding[0], layer.padding[1]) if isinstance(layer, Pool) else (0, 0)
-    sums = not (isinstance(layer, Pool) and layer.kind == "max")
+    operands = 2 if isinstance(layer, Add) else layer.reads if isinstance(layer, Upsample) else 1
     return Geometry(
-        vector=True, operands=1 if pool else 2, channels=layer.in_shape[0], groups=1, out_channels=layer.out_shape[0],
-        out_size=layer.out_shape[1:], in_size=layer.in_shape[1:], kernel=kernel, stride=stride, dilation=(1, 1),
-        before=before, act_bits=layer.act_bits, weight_bits=0, out_bits=layer.out_bits,
-        sums=sums, acc_bits=layer.acc_bits, macs=0,
+        vector=True, operands=operands, additions=layer.additions if isinstance(layer, Add | Upsample) else 1,
+        channels=layer.out_shape[0], groups=1, out_channels=layer.out_shape[0],
+        out_size=layer.out_shape[1:], in_size=layer.in_shape[1:] if pool else layer.out_shape[1:], kernel=kernel,
+        stride=stride, dilation=(1, 1), before=before, act_bits=layer.act_bits, weight_bits=0, out_bits=layer.out_bits,
+        sums=sums(layer), acc_bits=layer.acc_bits if isinstance(layer, Vector) else layer.act_bits, macs=0,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from hwmodels.footprint import footprint_bits
 from hwmodels.mapping import Misfit
 from hwmodels.pricing import Build
 from hwmodels.technology import Technology, technology
-from workloads.layers import Conv, Dense, Layer
+from workloads.layers import Conv, Dense, Layer, MatMul
 from workloads.network import Network
 
 Model = Callable[[Layer, Design], Evaluated | None]
@@ -81,7 +81,7 @@ def evaluate(network: Network, design: Design, *, model: str = "analytical") -> 
 
 def work(layer: Layer, kind: str) -> int:
     """Useful operations of a layer: branch bits N*M*K per output on planes, multiplications in the mac twin."""
-    if not isinstance(layer, Conv | Dense):
+    if not isinstance(layer, Conv | Dense | MatMul):
         return 0
     return layer.macs * (1 if kind == "mac" else layer.act_bits * layer.weight_bits)
 

@@ -17,6 +17,7 @@ from hwmodels.design import Design
 from hwmodels.knobs import Knobs
 from hwmodels.mapping import VECTOR_BITS
 from hwmodels.technology import Technology
+from workloads.actions import Actions
 
 Number = Any
 """An int or float, or an array over designs."""
@@ -239,6 +240,7 @@ def _asic_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
              t["adder_bit_energy"] + t["register_bit_energy"], "pJ", ("adder_bit_energy", "register_bit_energy")),
         Term("pe", "operand register bits", (a.weight_reads + a.activation_reads) * k.width, t["register_bit_energy"], "pJ",
              ("register_bit_energy",)),
+        Term("pe", "offset correction adder bits", _correction_bits(a, k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         Term("post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         Term("post", "vector lane bits", a.vector_words * k.width * VECTOR_BITS,
              t["adder_bit_energy"] + t["register_bit_energy"], "pJ", ("adder_bit_energy", "register_bit_energy")),
@@ -255,6 +257,11 @@ def _asic_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
         terms.append(Term("memory", "on-chip bits read", activity.memory_read_bits, each_read, "pJ", ("sram",)))
         terms.append(Term("memory", "on-chip bits written", activity.memory_write_bits, each_write, "pJ", ("sram",)))
     return terms
+
+
+def _correction_bits(a: Actions, k: Design | Knobs) -> Number:
+    """Adder bits of the sums that offsets multiply: a popcount of W - 1 and an accumulation a word, an addition a result."""
+    return a.correction_words * (k.width - 1 + k.acc_bits) + a.correction_adds * k.acc_bits
 
 
 def _arithmetic_energy(k: Design | Knobs, activity: Activity, t: Technology) -> list[Term]:
@@ -309,6 +316,7 @@ def _fpga_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
     terms = [
         Term("pe", "LUT cycles of active PEs", a.accumulations * luts, t["lut_energy"], "pJ", ("lut_energy",)),
         Term("pe", "DSP cycles of active PEs", a.accumulations * dsps, t["dsp_energy"], "pJ", ("dsp_energy",)),
+        Term("pe", "offset correction adder bits", _correction_bits(a, k), t["lut_energy"], "pJ", ("lut_energy",)),
         Term(
             "post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["lut_energy"], "pJ", ("lut_energy",)
         ),

@@ -7,11 +7,12 @@ No packing, no popcount, no numpy arithmetic: every output is a loop over its ta
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 
 from workloads.encoded import EncodedNetwork, Parameters, Thresholds
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Layer, MatMul, Pool, Shuffle, Upsample
 
 Map = list[list[list[int]]]
 
@@ -39,18 +40,30 @@ def layer_sums(layer: Layer, sources: list[Map], parameters: Parameters) -> Map:
     if isinstance(layer, Pool):
         return pool(layer, sources[0])
     if isinstance(layer, Add):
-        return add(sources[0], sources[1])
+        return add(layer, sources[0], sources[1])
+    if isinstance(layer, MatMul):
+        return matmul(layer, sources[0], sources[1])
+    if isinstance(layer, Concat):
+        return [channel for source in sources for channel in source]
+    if isinstance(layer, Shuffle):
+        return to_space(layer, sources[0])
+    if isinstance(layer, Upsample):
+        return [upsample(layer, channel) for channel in sources[0]]
     assert isinstance(layer, Flatten)
     return [[[value]] for value in flat(sources[0])]
 
 
 def weight_codes(layer: Conv | Dense, parameters: Parameters) -> list[list[int]]:
-    """[out][element of the reduction]: sum over planes of 2^k times +1 or -1, read bit by bit from the words."""
+    """[out][element]: the offset, and over planes 2^k (ternary: 1) times +1 or -1, read bit by bit from the words."""
     assert parameters.weights is not None
     words = parameters.weights.tolist()
     return [
         [
-            sum(2**k * (1 if words[k][out][i // 64] >> (i % 64) & 1 else -1) for k in range(layer.weight_bits))
+            layer.weight_offset
+            + sum(
+                (1 if layer.ternary else 2**k) * (1 if words[k][out][i // 64] >> (i % 64) & 1 else -1)
+                for k in range(layer.weight_bits)
+            )
             for i in range(layer.reduction)
         ]
         for out in range(layer.out_channels)
@@ -113,12 +126,71 @@ def _window(layer: Pool, channel: list[list[int]], y: int, x: int) -> Iterator[i
                 yield channel[row][column]
 
 
-def add(one: Map, other: Map) -> Map:
-    """Element by element."""
+def add(layer: Add, one: Map, other: Map) -> Map:
+    """Element by element, each with its multiplier."""
+    first, second = layer.multipliers
     return [
-        [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(*channels, strict=True)]
+        [[first * a + second * b for a, b in zip(*rows, strict=True)] for rows in zip(*channels, strict=True)]
         for channels in zip(one, other, strict=True)
     ]
+
+
+def matmul(layer: MatMul, one: Map, other: Map) -> Map:
+    """Head by head; x is (heads * N, 1, T), y (heads * N, 1, S) or (heads * b, 1, N)."""
+    outs: Map = []
+    n, per_head = layer.reduction, layer.out_channels // layer.heads
+    for head in range(layer.heads):
+        x = [[code + layer.act_offset for code in one[head * n + i][0]] for i in range(n)]
+        for out in range(per_head):
+            if layer.over == "channels":
+                y = [other[head * n + i][0][out] for i in range(n)]
+            else:
+                y = other[head * per_head + out][0]
+            outs.append(
+                [[sum(x[i][t] * (y[i] + layer.weight_offset) for i in range(n)) for t in range(layer.positions)]]
+            )
+    return outs
+
+
+def to_space(layer: Shuffle, source: Map) -> Map:
+    """Pixel (y, x) comes from channel block (y mod b, x mod b) of pixel (y // b, x // b)."""
+    channels, rows, columns = layer.out_shape
+    b = layer.block
+    return [
+        [[source[(b * (y % b) + x % b) * channels + c][y // b][x // b] for x in range(columns)] for y in range(rows)]
+        for c in range(channels)
+    ]
+
+
+def upsample(layer: Upsample, channel: list[list[int]]) -> list[list[int]]:
+    """Real coordinates in fractions, times the denominators; nothing of the layer's own taps."""
+    _, rows, columns = layer.out_shape
+    if layer.kind == "nearest":
+        return [[channel[y // layer.factor[0]][x // layer.factor[1]] for x in range(columns)] for y in range(rows)]
+    scale = layer.denominators[0] * layer.denominators[1]
+    values = [[_linear_at(layer, channel, y, x) * scale for x in range(columns)] for y in range(rows)]
+    assert all(value.denominator == 1 for row in values for value in row)
+    return [[int(value) for value in row] for row in values]
+
+
+def _linear_at(layer: Upsample, channel: list[list[int]], y: int, x: int) -> Fraction:
+    down, right = _coordinate(layer, y, 0), _coordinate(layer, x, 1)
+    total = Fraction(0)
+    for row, codes in enumerate(channel):
+        for column, code in enumerate(codes):
+            near_row, near_column = max(Fraction(0), 1 - abs(down - row)), max(Fraction(0), 1 - abs(right - column))
+            total += near_row * near_column * code
+    return total
+
+
+def _coordinate(layer: Upsample, index: int, axis: int) -> Fraction:
+    size, factor = layer.in_shape[1 + axis], layer.factor[axis]
+    found = {
+        "half_pixel": (Fraction(index) + Fraction(1, 2)) / factor - Fraction(1, 2),
+        "asymmetric": Fraction(index, factor),
+        "align_corners": Fraction(index * (size - 1), max(1, size * factor - 1)),
+    }[layer.coordinates]
+    return min(max(found, Fraction(0)), Fraction(size - 1))
 
 
 def flat(source: Map) -> list[int]:

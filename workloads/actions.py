@@ -22,8 +22,12 @@ class Actions:
     """Additions into an accumulator; a PE with several lanes adds several words at once."""
     combines: int = 0
     """Branch results weighted by 2^(m+k-2) and added: one per (output, plane pair)."""
+    correction_words: int = 0
+    """Words popcounted alone, for the sums of codes that an offset of the other operand multiplies."""
+    correction_adds: int = 0
+    """Additions of such a sum to an accumulator."""
     vector_words: int = 0
-    """Plane words that pass the vector unit (pooling, residual add)."""
+    """Plane words that pass the vector unit (pooling, residual add, upsampling, moves)."""
     threshold_compares: int = 0
     """Comparisons of a binary search over the thresholds: out_bits per emitted code."""
     activation_reads: int = 0

@@ -2,7 +2,7 @@
 
 Codes are odd integers c in -(2^M-1)..(2^M-1); a real value is step * (c + offset). Offset 0 is the paper's encoding;
 an unsigned integer u = (c + 2^M - 1) / 2 has offset 2^M - 1 and half its scale as step, a two's-complement one
-offset -1. Everything between two code tensors is integer: acc = sum(c_x c_w), then thresholds.
+offset -1. Everything between two code tensors is integer: acc = sum c_x w (`workloads.contractions`), then thresholds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from workloads.layers import Add, Conv, Dense, Layer, Pool, check_bits
+from workloads.layers import Conv, Dense, Layer, check_bits, sums
 from workloads.network import Network
 
 Planes = npt.NDArray[np.uint64]
@@ -24,22 +24,31 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codes:
-    """How codes stand for real values: value = step * (code + offset), code odd in -(2^bits-1)..(2^bits-1)."""
+    """How codes stand for real values: value = step * (code + offset), code odd in -(2^bits-1)..(2^bits-1).
+
+    `highest` is the largest unsigned code u that occurs; narrow ranges leave the ones above it unused (None: all occur).
+    """
 
     bits: int
     step: float
     offset: int = 0
+    highest: int | None = None
 
     def __post_init__(self) -> None:
         check_bits("codes", bits=self.bits)
         if not (np.isfinite(self.step) and self.step > 0):
             raise ValueError(f"codes: step must be a finite number > 0, not {self.step}")
+        top = 2**self.bits - 1
+        if self.highest is None:
+            object.__setattr__(self, "highest", top)
+        elif not 1 <= self.highest <= top:
+            raise ValueError(f"codes: highest must be between 1 and {top}, not {self.highest}")
 
     @property
     def zero_code(self) -> int | None:
         """The code of real zero, or None where zero has no code (every odd encoding)."""
-        bound = 2**self.bits - 1
-        return -self.offset if self.offset % 2 and abs(self.offset) <= bound else None
+        lowest, largest = 1 - 2**self.bits, 2 * (self.highest or 0) - 2**self.bits + 1
+        return -self.offset if self.offset % 2 and lowest <= -self.offset <= largest else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +154,9 @@ def _check_parameters(layer: Layer, parameters: Parameters) -> None:
         raise ValueError(
             f"{where}: thresholds must have shape {(channels, 2 ** (layer.out_bits or 0) - 1)}, not {thresholds.values.shape}"
         )
-    if thresholds is not None and not _sums(layer):
+    if thresholds is not None and not sums(layer):
         raise ValueError(f"{where}: hands its codes on, so thresholds must not be given")
-    if thresholds is None and layer.out_bits is not None and _sums(layer):
+    if thresholds is None and layer.out_bits is not None and sums(layer):
         raise ValueError(f"{where}: emits {layer.out_bits}-bit codes, so thresholds must be given")
     if parameters.affine is not None and parameters.affine.scale.shape != (channels,):
         raise ValueError(
@@ -163,8 +172,3 @@ def _check_words(where: str, weights: Planes | None, reduction: int) -> None:
     tail = reduction % 64
     if tail and (weights[..., -1] >> np.uint64(tail)).any():
         raise ValueError(f"{where}: the unused bits of the last weight word must be 0")
-
-
-def _sums(layer: Layer) -> bool:
-    """Whether the layer makes sums (that thresholds turn into codes) rather than handing codes on."""
-    return isinstance(layer, Conv | Dense | Add) or (isinstance(layer, Pool) and layer.kind == "average")

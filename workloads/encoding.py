@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workloads.encoded import Codes, Planes
-from workloads.layers import Contraction, Conv, ceil_div, check_bits
+from workloads.layers import Contraction, Conv, MatMul, ceil_div, check_bits, max_code
 
 Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.unsignedinteger[Any]]
@@ -34,12 +34,6 @@ def word_type(width: int) -> np.dtype[Any]:
     if width not in WORD_TYPES:
         raise ValueError(f"packing: width must be one of {sorted(WORD_TYPES)}, not {width!r}")
     return WORD_TYPES[width]
-
-
-def max_code(bits: int) -> int:
-    """Largest code, 2^M - 1; the codes are the odd integers from minus this to plus this."""
-    check_bits("codes", bits=bits)
-    return int(2**bits - 1)
 
 
 def unsigned(codes: npt.ArrayLike, bits: int) -> Bits:
@@ -71,13 +65,25 @@ def planes(codes: npt.ArrayLike, bits: int) -> Bits:
     return bit_planes(unsigned(codes, bits), bits)
 
 
-def codes(planes: Bits) -> Ints:
-    """Planes (bits, ...) of 0/1, least significant first, to odd codes (...,) int64: c = sum_m 2^m (2 b_m - 1)."""
+def codes(planes: Bits, *, ternary: bool = False) -> Ints:
+    """Planes (bits, ...) of 0/1, least significant first, to odd codes (...,) int64: c = sum_m 2^m (2 b_m - 1).
+
+    Both planes of `ternary` codes count once.
+    """
     check_bits("planes", bits=planes.shape[0])
     if not np.isin(planes, (0, 1)).all():
         raise ValueError(f"planes: every element must be 0 or 1, not {planes[~np.isin(planes, (0, 1))][0]}")
-    weights = 1 << np.arange(planes.shape[0], dtype=np.int64)
+    weights = 1 << (np.zeros if ternary else np.arange)(planes.shape[0], dtype=np.int64)
     return np.asarray(np.tensordot(weights, 2 * planes.astype(np.int64) - 1, axes=1), dtype=np.int64)
+
+
+def ternary_planes(codes: npt.ArrayLike) -> Bits:
+    """Codes -2, 0, +2 (...,) to two planes (2, ...) uint8 of equal weight: (-1, -1), (+1, -1), (+1, +1)."""
+    values = np.asarray(codes)
+    bad = ~np.isin(values, (-2, 0, 2))
+    if bad.any():
+        raise ValueError(f"ternary codes: every value must be -2, 0 or 2, not {values[bad][0]}")
+    return np.stack([values >= 0, values > 0]).astype(np.uint8)
 
 
 def pack(planes: npt.ArrayLike, width: int = 64) -> Words:
@@ -100,14 +106,14 @@ def unpack(words: Words, length: int) -> Bits:
     return np.unpackbits(raw, axis=-1, count=length, bitorder="little")
 
 
-def encode_weights(codes: npt.ArrayLike, bits: int) -> Planes:
+def encode_weights(codes: npt.ArrayLike, bits: int, *, ternary: bool = False) -> Planes:
     """Weight codes (out_channels, N) to the (bits, out_channels, ceil(N / 64)) uint64 planes of `Parameters`."""
-    return pack(planes(codes, bits)).astype(np.uint64, copy=False)
+    return pack(ternary_planes(codes) if ternary else planes(codes, bits)).astype(np.uint64, copy=False)
 
 
-def decode_weights(words: Planes, length: int) -> Ints:
+def decode_weights(words: Planes, length: int, *, ternary: bool = False) -> Ints:
     """Weight planes (bits, out_channels, ceil(N / 64)) uint64 to codes (out_channels, N) int64, N = length."""
-    return codes(unpack(words, length))
+    return codes(unpack(words, length), ternary=ternary)
 
 
 def quantize(values: npt.ArrayLike, codes: Codes) -> Ints:
@@ -145,7 +151,7 @@ def _nearest(scaled: npt.NDArray[np.floating[Any]], codes: Codes) -> Bits:
         level = scaled - one(codes.offset / 2) >= 0
     else:
         level = np.rint(scaled + one(shift / 2))
-    result: Bits = np.clip(level, 0, top).astype(np.uint8)
+    result: Bits = np.clip(level, 0, codes.highest).astype(np.uint8)
     return result
 
 
@@ -161,6 +167,8 @@ def paper_quantize(values: npt.ArrayLike, bits: int) -> Floats:
 
 def reduction_taps(layer: Contraction) -> tuple[int, int]:
     """(taps, channels per group): a Conv reduces kernel_h * kernel_w taps, a Dense the height * width of its map."""
+    if isinstance(layer, MatMul):
+        return 1, layer.reduction
     if isinstance(layer, Conv):
         return prod(layer.kernel), layer.in_shape[0] // layer.groups
     return prod(layer.in_shape[1:]), layer.in_shape[0]
@@ -173,6 +181,8 @@ def packed_windows(layer: Contraction, width: int) -> bool:
     packs windows itself may close the gaps, unless taps must be masked one by one or channel groups read windows of their
     own; it does where that saves words.
     """
+    if isinstance(layer, MatMul):
+        return False
     taps, channels = reduction_taps(layer)
     masked = isinstance(layer, Conv) and any(layer.padding) and layer.pad_code is None
     grouped = isinstance(layer, Conv) and layer.groups > 1

@@ -4,6 +4,7 @@ Everything between the quantized input and the affine output of the last layer i
 
     acc = sum_mk 2^(m+k) (n - 2 popcount(x_m xor w_k)) = (2^M - 1)(2^K - 1) n - 2 sum_mk 2^(m+k) popcount(x_m xor w_k).
 
+Weights with an offset o add o sum c_x, the row sum of the window, which is one popcount a plane word.
 Taps outside the map run as code words of zero bits, code -(2^M - 1), and what they added is taken back afterwards.
 """
 
@@ -26,14 +27,30 @@ from workloads.encoding import (
     Floats,
     Ints,
     Words,
-    max_code,
     quantize_unsigned,
     signed,
     word_type,
     words_per_window,
 )
 from workloads.kernels import Integers
-from workloads.layers import Add, Contraction, Conv, Dense, Flatten, Layer, Pool, accumulator_bound, ceil_div
+from workloads.layers import (
+    Add,
+    Concat,
+    Contraction,
+    Conv,
+    Dense,
+    Flatten,
+    Host,
+    Layer,
+    MatMul,
+    Move,
+    Shuffle,
+    Upsample,
+    Vector,
+    Weighted,
+    ceil_div,
+    max_code,
+)
 from workloads.network import Network
 from workloads.operands import Operand, operand, windows
 from workloads.products import Reals, product_sums, product_weights
@@ -92,10 +109,9 @@ def run(
 def prepare(network: EncodedNetwork, *, width: int = 64, products: bool = False) -> Prepared:
     """Repack all weights for words of `width` bits. Raises ValueError for a width that is not 8, 16, 32 or 64."""
     word_type(width)
-    operands = {
-        layer.name: operand(layer, network.parameters[layer.name], width) for layer in network.network.contractions
-    }
-    weights = {layer.name: (layer, network.parameters[layer.name].weights) for layer in network.network.contractions}
+    weighted = [layer for layer in network.network.layers if isinstance(layer, Conv | Dense)]
+    operands = {layer.name: operand(layer, network.parameters[layer.name], width) for layer in weighted}
+    weights = {layer.name: (layer, network.parameters[layer.name].weights) for layer in weighted}
     codes = {
         name: product_weights(layer, words)
         for name, (layer, words) in weights.items()
@@ -164,21 +180,38 @@ def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitte
     parameters, width = prepared.encoded.parameters.get(layer.name, Parameters()), prepared.width
     if isinstance(layer, Conv | Dense):
         return _contract(layer, sources[0], prepared, parameters)
+    if isinstance(layer, MatMul):
+        return _multiply(layer, sources, parameters, width)
     if isinstance(layer, Flatten):
         return _passed(layer, np.ascontiguousarray(sources[0]).reshape(*layer.out_shape, -1), Actions())
+    if isinstance(layer, Concat | Shuffle):
+        moved = np.concatenate(sources) if isinstance(layer, Concat) else kernels.to_space(sources[0], layer.block)
+        return _passed(layer, moved, _copied(layer, 1, width))
+    if isinstance(layer, Host):
+        raise ValueError(f"layer {layer.name!r}: must be computed by the host ({layer.function}), not by the machine")
+    return _vector(layer, sources, parameters, width)
+
+
+def _vector(layer: Vector, sources: Sequence[Bits], parameters: Parameters, width: int) -> _Emitted:
     if isinstance(layer, Add):
-        sums = sources[0].astype(np.int64) + sources[1]
-        return _summed(layer, sums, 2, parameters, width)
+        one, other = layer.multipliers
+        sums = one * sources[0].astype(np.int64) + other * sources[1].astype(np.int64)
+        return _summed(layer, sums, one + other, layer.additions, parameters, width)
+    if isinstance(layer, Upsample):
+        grown = kernels.resample(sources[0], layer.taps(0), layer.taps(1))
+        if layer.kind == "linear":
+            return _summed(layer, grown, prod(layer.denominators), layer.additions, parameters, width)
+        return _passed(layer, grown.astype(np.uint8), _copied(layer, 1, width))
+    window = prod(layer.kernel)
     if layer.kind == "average":
         sums = kernels.total(sources[0], layer.kernel, layer.stride)
-        return _summed(layer, sums, prod(layer.kernel), parameters, width)
+        return _summed(layer, sums, window, window, parameters, width)
     # A window always holds a real position, so a padding of u = 0, the smallest code, never wins.
     best = kernels.largest(kernels.pad(sources[0], layer.padding, 0), layer.kernel, layer.stride)
-    passed = Actions(vector_words=_vector_words(layer, prod(layer.kernel), width))
-    return _passed(layer, best, passed + Actions(output_writes=_plane_words(layer, layer.act_bits, width)))
+    return _passed(layer, best, _copied(layer, window, width))
 
 
-def _contract(layer: Contraction, source: Bits, prepared: Prepared, parameters: Parameters) -> _Emitted:
+def _contract(layer: Weighted, source: Bits, prepared: Prepared, parameters: Parameters) -> _Emitted:
     """Sums by branches or by products, what masked taps added taken back, and on to thresholds."""
     images, weights, width = source.shape[-1], prepared.operands[layer.name], prepared.width
     if layer.name in prepared.products:
@@ -192,14 +225,22 @@ def _contract(layer: Contraction, source: Bits, prepared: Prepared, parameters: 
     return _finish(layer, sums.reshape(*layer.out_shape, images), parameters, actions, width)
 
 
-def _branch_sums(layer: Contraction, read: Words, weights: Operand, images: int) -> tuple[Integers, Actions]:
-    """acc = (2^M - 1)(2^K - 1) n - 2 sum_mk 2^(m+k) popcount, where 2 sum <= 2 bound: `operand` chose the dtype."""
-    branches = kernels.branch_sums(weights.words, read, weights.dtype)
+def _branch_sums(layer: Weighted, read: Words, weights: Operand, images: int) -> tuple[Integers, Actions]:
+    """acc = max|x| max|c_w| n - 2 sum_mk 2^(m+k) popcount, where 2 sum <= 2 bound: `operand` chose the dtype."""
+    if layer.ternary:
+        planes = [kernels.branch_sums(weights.words[[plane]], read, weights.dtype) for plane in (0, 1)]
+        branches = kernels.BranchSums(planes[0].sums + planes[1].sums, 2 * planes[0].xnor_words, 2 * planes[0].combines)
+    else:
+        branches = kernels.branch_sums(weights.words, read, weights.dtype)
     sums = branches.sums
     sums *= -2
-    sums += accumulator_bound(layer.reduction, layer.act_bits, layer.weight_bits)
-    words = branches.xnor_words // images
-    return sums, Actions(
+    sums += layer.reduction * max_code(layer.act_bits) * sum(layer.plane_weights)
+    words, actions = branches.xnor_words // images, Actions()
+    if layer.weight_offset:
+        rows = kernels.code_sums(read, layer.reduction)
+        sums += (layer.weight_offset * rows[:, None]).astype(sums.dtype)
+        actions = Actions(correction_words=read.size // images, correction_adds=sums.size // images)
+    return sums, actions + Actions(
         xnor_words=words,
         accumulations=words,
         combines=branches.combines // images,
@@ -210,29 +251,73 @@ def _branch_sums(layer: Contraction, read: Words, weights: Operand, images: int)
     )
 
 
-def _contraction_actions(layer: Contraction, weights: Operand, width: int) -> Actions:
+def _multiply(layer: MatMul, sources: Sequence[Bits], parameters: Parameters, width: int) -> _Emitted:
+    """Two maps of codes, an image and head at a time; offsets of either add sums of the other."""
+    if layer.cached:
+        raise ValueError(f"layer {layer.name!r}: its second map must come from a layer to be executed, not from memory")
+    images = sources[0].shape[-1]
+    left, right = (_by_head(layer, sources[0], False), _by_head(layer, sources[1], layer.over == "positions"))
+    x, y = kernels.pack_axis(left, layer.act_bits, width), kernels.pack_axis(right, layer.weight_bits, width)
+    branches = kernels.branch_sums(y, x, np.int64)
+    sums = layer.reduction * max_code(layer.act_bits) * max_code(layer.weight_bits) - 2 * branches.sums
+    corrected = 0
+    if layer.weight_offset:
+        sums += layer.weight_offset * kernels.code_sums(x, layer.reduction)[:, None]
+        corrected += x.size
+    if layer.act_offset:
+        sums += layer.act_offset * kernels.code_sums(y, layer.reduction)[:, :, None]
+        corrected += y.size
+    sums += layer.reduction * layer.act_offset * layer.weight_offset
+    words = branches.xnor_words // images
+    actions = Actions(
+        xnor_words=words,
+        accumulations=words,
+        combines=branches.combines // images,
+        activation_reads=words,
+        weight_reads=words,
+        activation_writes=x.size // images,
+        weight_writes=y.size // images,
+        correction_words=corrected // images,
+        correction_adds=sums.size // images * (bool(layer.weight_offset) + bool(layer.act_offset)),
+    )
+    by_image = sums.reshape(images, *layer.out_shape).transpose(1, 2, 3, 0)
+    return _finish(layer, np.ascontiguousarray(by_image), parameters, actions, width)
+
+
+def _by_head(layer: MatMul, source: Bits, over_positions: bool) -> Bits:
+    """(channels, 1, positions, images) as (images * heads, N, vectors)."""
+    heads = source.reshape(layer.heads, -1, *source.shape[2:]).transpose(3, 0, 1, 2)
+    if over_positions:
+        heads = heads.swapaxes(2, 3)
+    return np.ascontiguousarray(heads).reshape(-1, *heads.shape[2:])
+
+
+def _contraction_actions(layer: Weighted, weights: Operand, width: int) -> Actions:
     """What branches would have done, from sizes; the tests hold it equal to what they count."""
     window, groups = words_per_window(layer, width), layer.groups if isinstance(layer, Conv) else 1
     combines = layer.act_bits * layer.weight_bits * layer.out_channels * layer.positions
+    read, corrected = layer.act_bits * window * groups * layer.positions, bool(layer.weight_offset)
     return Actions(
         xnor_words=combines * window,
         accumulations=combines * window,
         combines=combines,
         activation_reads=combines * window,
         weight_reads=combines * window,
-        activation_writes=layer.act_bits * window * groups * layer.positions,
+        activation_writes=read,
         weight_writes=weights.words.size,
+        correction_words=read * corrected,
+        correction_adds=layer.out_channels * layer.positions * corrected,
     )
 
 
-def _summed(layer: Pool | Add, added: Ints, count: int, parameters: Parameters, width: int) -> _Emitted:
-    """Sums of `count` unsigned codes to sums of odd codes, 2 sum(u) - count (2^M - 1), and on to thresholds."""
-    sums = 2 * added - count * max_code(layer.act_bits)
-    return _finish(layer, sums, parameters, Actions(vector_words=_vector_words(layer, count, width)), width)
+def _summed(layer: Vector, added: Ints, weight: int, additions: int, parameters: Parameters, width: int) -> _Emitted:
+    """Sums of unsigned codes whose weights add up to `weight` to sums of odd codes, 2 sum(u) - weight (2^M - 1), and on."""
+    sums = 2 * added - weight * max_code(layer.act_bits)
+    return _finish(layer, sums, parameters, Actions(vector_words=_vector_words(layer, additions, width)), width)
 
 
 def _finish(
-    layer: Contraction | Pool | Add, sums: Integers, parameters: Parameters, actions: Actions, width: int
+    layer: Contraction | Vector, sums: Integers, parameters: Parameters, actions: Actions, width: int
 ) -> _Emitted:
     """Check the declared accumulator, then emit codes if the layer does."""
     _check_fits(layer, sums, parameters.acc_bits)
@@ -244,7 +329,13 @@ def _finish(
     return _Emitted(sums, emitted.reshape(sums.shape), actions + written)
 
 
-def _passed(layer: Pool | Flatten, passed: Bits, actions: Actions) -> _Emitted:
+def _copied(layer: Vector | Move, reads: int, width: int) -> Actions:
+    """Words that pass the vector unit, and the codes it writes."""
+    written = _plane_words(layer, layer.act_bits, width)
+    return Actions(vector_words=_vector_words(layer, reads, width), output_writes=written)
+
+
+def _passed(layer: Vector | Move | Flatten, passed: Bits, actions: Actions) -> _Emitted:
     return _Emitted(signed(passed, layer.act_bits), passed, actions)
 
 
@@ -257,9 +348,9 @@ def _levels(thresholds: Thresholds, dtype: np.dtype[Any]) -> tuple[Integers, Int
     return thresholds.sign.astype(dtype), np.clip(thresholds.values, ends.min, ends.max).astype(dtype)
 
 
-def _check_fits(layer: Layer, sums: Integers, declared: int | None) -> None:
+def _check_fits(layer: Contraction | Vector, sums: Integers, declared: int | None) -> None:
     """Raise OverflowError if a sum needs more than the declared bits; the default width is a bound and always fits."""
-    if declared is None or isinstance(layer, Flatten) or declared >= layer.acc_bits:
+    if declared is None or declared >= layer.acc_bits:
         return
     needed = max(int(sums.max()), ~int(sums.min()), 0).bit_length() + 1
     if needed > declared:
@@ -268,7 +359,7 @@ def _check_fits(layer: Layer, sums: Integers, declared: int | None) -> None:
         )
 
 
-def _vector_words(layer: Pool | Add, taps: int, width: int) -> int:
+def _vector_words(layer: Vector | Move, taps: int, width: int) -> int:
     """Plane words of `taps` maps of the output's size."""
     return taps * layer.act_bits * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
 

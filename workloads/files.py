@@ -1,8 +1,8 @@
 """Encoded networks in a file: safetensors with packed planes as tensors and everything else as one JSON text.
 
 Metadata of the file: `format` is dse-network, `version` is 1, `header` is JSON with keys
-  network     name, input {name, shape, bits}, nodes [{inputs, layer {layer: conv | dense | pool | add | flatten, ...}}]
-  codes       bits, step, offset of the network input
+  network     name, input {name, shape, bits}, nodes [{inputs, layer {layer: one of LAYERS, ...}}]
+  codes       bits, step, offset, highest of the network input
   parameters  by layer name: acc_bits and the list of its tensors
   source      provenance, text to text
 Tensors are named <layer>/<tensor>: weights uint64 (K, out, words); threshold_signs int64 (channels,), threshold_values
@@ -25,15 +25,43 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from workloads.encoded import Affine, Codes, EncodedNetwork, Parameters, Thresholds
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool, Shuffle, Upsample
 from workloads.network import Input, Network, Node
 
 FORMAT = "dse-network"
 VERSION = "1"
 
-_LAYERS: dict[str, type[Layer]] = {"conv": Conv, "dense": Dense, "pool": Pool, "add": Add, "flatten": Flatten}
-_LENGTHS = {"in_shape": 3, "shape": 3, "kernel": 2, "stride": 2, "dilation": 2, "padding": 4}
-_TEXTS = ("name", "kind")
+LAYERS: dict[str, type[Layer]] = {
+    "conv": Conv,
+    "dense": Dense,
+    "matmul": MatMul,
+    "pool": Pool,
+    "add": Add,
+    "upsample": Upsample,
+    "concat": Concat,
+    "shuffle": Shuffle,
+    "flatten": Flatten,
+    "host": Host,
+}
+"""Kinds of layers by the name that files give them."""
+
+_LENGTHS = {
+    "in_shape": 3,
+    "out_shape": 3,
+    "other_shape": 3,
+    "shape": 3,
+    "kernel": 2,
+    "stride": 2,
+    "dilation": 2,
+    "factor": 2,
+    "multipliers": 2,
+    "padding": 4,
+    "parts": None,
+}
+"""Integers of each list; None: any number."""
+
+_TEXTS = ("name", "kind", "over", "coordinates", "function")
+_FLAGS = ("from_host", "ternary", "cached")
 _OPTIONAL = ("out_bits", "pad_code", "acc_bits")
 _DTYPES = {
     "weights": "U64",
@@ -125,7 +153,7 @@ def _tensors(parameters: Parameters) -> dict[str, npt.NDArray[Any]]:
 
 
 def network_header(network: Network) -> dict[str, Any]:
-    kinds = {record: kind for kind, record in _LAYERS.items()}
+    kinds = {record: kind for kind, record in LAYERS.items()}
     nodes = [
         {"inputs": list(node.inputs), "layer": {"layer": kinds[type(node.layer)]} | _record(node.layer)}
         for node in network.nodes
@@ -217,18 +245,18 @@ def _node(index: int, entry: Any) -> Node:
     if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
         raise ValueError(f"{where}: inputs must be a list of names, not {inputs!r}")
     kind = layer.get("layer")
-    if not isinstance(kind, str) or kind not in _LAYERS:
-        raise ValueError(f"{where}: layer must be one of {sorted(_LAYERS)}, not {kind!r}")
+    if not isinstance(kind, str) or kind not in LAYERS:
+        raise ValueError(f"{where}: layer must be one of {sorted(LAYERS)}, not {kind!r}")
     values = {name: value for name, value in layer.items() if name != "layer"}
-    return Node(_LAYERS[kind](**_values(f"{where} ({kind})", values, _LAYERS[kind])), tuple(inputs))
+    return Node(LAYERS[kind](**_values(f"{where} ({kind})", values, LAYERS[kind])), tuple(inputs))
 
 
 def _codes(entry: Any) -> Codes:
-    codes = _keys("codes", entry, ("bits", "step", "offset"))
+    codes = _keys("codes", entry, ("bits", "step", "offset", "highest"))
     if isinstance(codes["step"], bool) or not isinstance(codes["step"], int | float):
         raise ValueError(f"codes: step must be a number, not {codes['step']!r}")
-    bits, offset = _value("codes", "bits", codes["bits"]), _value("codes", "offset", codes["offset"])
-    return Codes(bits=bits, step=float(codes["step"]), offset=offset)
+    bits, offset, highest = (_value("codes", name, codes[name]) for name in ("bits", "offset", "highest"))
+    return Codes(bits=bits, step=float(codes["step"]), offset=offset, highest=highest)
 
 
 def _texts(where: str, entry: Any) -> dict[str, str]:
@@ -247,12 +275,14 @@ def _values(where: str, entry: Any, record: type[Layer] | type[Input]) -> dict[s
 def _value(where: str, name: str, value: Any) -> Any:
     """One field as the records hold it: text, flag, tuple of integers, integer or, where allowed, None."""
     if name in _LENGTHS:
-        if not isinstance(value, list) or len(value) != _LENGTHS[name] or not all(type(item) is int for item in value):
-            raise ValueError(f"{where}: {name} must be a list of {_LENGTHS[name]} integers, not {value!r}")
+        length = _LENGTHS[name]
+        integers = isinstance(value, list) and all(type(item) is int for item in value)
+        if not integers or (length is not None and len(value) != length):
+            raise ValueError(f"{where}: {name} must be a list of {length or 'some'} integers, not {value!r}")
         return tuple(value)
     if value is None and name in _OPTIONAL:
         return None
-    wanted = str if name in _TEXTS else bool if name == "from_host" else int
+    wanted = str if name in _TEXTS else bool if name in _FLAGS else int
     if type(value) is not wanted:
         raise ValueError(f"{where}: {name} must be of type {wanted.__name__}, not {value!r}")
     return value

@@ -6,7 +6,7 @@ machine's width; every other array is integer too: no float passes through this 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from workloads.compiled import COLUMNS, WORTHWHILE, Meter
 from workloads.encoding import Bits, Ints, Words, bit_planes, pack
+from workloads.vector_layers import Taps
 
 Integers = npt.NDArray[np.signedinteger[Any]]
 Pads = tuple[int, int, int, int]
@@ -163,6 +164,27 @@ def _searched(signed: Integers, values: Integers) -> Bits:
         level = np.take_along_axis(values, codes.astype(np.intp) + (step - 1), axis=1)
         codes += np.multiply(signed >= level, step, dtype=np.uint8)
     return codes
+
+
+def code_sums(words: Words, length: int) -> Ints:
+    """sum_i c_i of vectors of `length` codes, packed as (planes, words, ...): sum_m 2^m (2 popcount - length), (...)."""
+    ones = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    weights = 1 << np.arange(len(words), dtype=np.int64)
+    return np.asarray(np.tensordot(weights, 2 * ones - length, axes=1))
+
+
+def to_space(maps: Bits, block: int) -> Bits:
+    """(block^2 channels, height, width, images) to (channels, height * block, width * block, images), ONNX mode DCR."""
+    channels, height, width, images = maps.shape
+    split = maps.reshape(block, block, channels // block**2, height, width, images)
+    return np.ascontiguousarray(split.transpose(2, 3, 0, 4, 1, 5)).reshape(-1, height * block, width * block, images)
+
+
+def resample(maps: Bits, rows: Sequence[Taps], cols: Sequence[Taps]) -> Ints:
+    """Weighted sums of unsigned codes (channels, height, width, images), one output a tap list along each axis, as int64."""
+    wide = maps.astype(np.int64)
+    tall = np.stack([sum(weight * wide[:, at] for at, weight in taps) for taps in rows], axis=1)
+    return np.stack([sum(weight * tall[:, :, at] for at, weight in taps) for taps in cols], axis=2)
 
 
 def largest(maps: Bits, kernel: tuple[int, int], stride: tuple[int, int]) -> Bits:

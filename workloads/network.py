@@ -6,7 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from workloads.layers import Add, Contraction, Conv, Dense, Flatten, Layer, Shape, check_bits
+from workloads.layers import (
+    Concat,
+    Contraction,
+    Conv,
+    Dense,
+    Flatten,
+    Host,
+    Layer,
+    MatMul,
+    Shape,
+    Shuffle,
+    Source,
+    check_bits,
+    sources,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +37,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One layer and the names of what it reads (two names for Add, one otherwise)."""
+    """One layer and the names of what it reads, as many as `layers.sources` lists."""
 
     layer: Layer
     inputs: tuple[str, ...]
@@ -56,8 +70,8 @@ class Network:
 
     @cached_property
     def contractions(self) -> tuple[Contraction, ...]:
-        """The layers with weights."""
-        return tuple(layer for layer in self.layers if isinstance(layer, Conv | Dense))
+        """The layers that reduce products, with weights of their own or without."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Conv | Dense | MatMul))
 
     @property
     def output(self) -> Layer:
@@ -90,8 +104,9 @@ class Network:
 
         The activation bits of a layer that reads the network input belong to the input, not to the choice of M.
         """
-        hidden = {layer.act_bits for layer in self.contractions if not layer.from_host}
-        weights = {layer.weight_bits for layer in self.contractions}
+        weighted = [layer for layer in self.contractions if isinstance(layer, Conv | Dense)]
+        hidden = {layer.act_bits for layer in weighted if not layer.from_host}
+        weights = {layer.weight_bits for layer in weighted}
         if not hidden:
             hidden = {layer.act_bits for layer in self.contractions}
         if len(hidden) == 1 and len(weights) == 1:
@@ -114,7 +129,7 @@ def with_bits(network: Network, bits: Mapping[str, tuple[int, int]]) -> Network:
     unknown = sorted(set(bits) - names)
     if unknown:
         raise ValueError(
-            f"network {network.name!r}: {unknown[0]!r} is not a layer with weights (there are {sorted(names)})"
+            f"network {network.name!r}: {unknown[0]!r} is not a layer that reduces products (there are {sorted(names)})"
         )
     wanted = _wanted_bits(network, bits)
     nodes = tuple(Node(_requantize(node, bits, wanted), node.inputs) for node in network.nodes)
@@ -126,8 +141,7 @@ def _wanted_bits(network: Network, bits: Mapping[str, tuple[int, int]]) -> dict[
     """M of every map, from its readers backwards; a layer that passes codes on asks for what is asked of it."""
     wanted: dict[str, int] = {}
     for node in reversed(network.nodes):
-        own = _reads(node.layer, bits, wanted)
-        for name in node.inputs:
+        for name, own in zip(node.inputs, _reads(node.layer, bits, wanted), strict=True):
             if wanted.setdefault(name, own) != own:
                 raise ValueError(
                     f"network {network.name!r}: the readers of {name!r} must agree on M, but want {wanted[name]} and {own}"
@@ -135,43 +149,53 @@ def _wanted_bits(network: Network, bits: Mapping[str, tuple[int, int]]) -> dict[
     return wanted
 
 
-def _reads(layer: Layer, bits: Mapping[str, tuple[int, int]], wanted: Mapping[str, int]) -> int:
-    if isinstance(layer, Conv | Dense):
-        return bits.get(layer.name, (layer.act_bits, 0))[0]
-    return wanted.get(layer.name, layer.act_bits)
+def _reads(layer: Layer, bits: Mapping[str, tuple[int, int]], wanted: Mapping[str, int]) -> tuple[int, ...]:
+    """M of each map that a layer reads; a product of two maps takes its K from the second."""
+    if isinstance(layer, Conv | Dense | MatMul):
+        return bits.get(layer.name, (layer.act_bits, layer.weight_bits))[: len(sources(layer))]
+    return (wanted.get(layer.name, layer.act_bits),) * len(sources(layer))
 
 
 def _requantize(node: Node, bits: Mapping[str, tuple[int, int]], wanted: Mapping[str, int]) -> Layer:
     layer, act = node.layer, wanted[node.inputs[0]]
-    if isinstance(layer, Flatten):
+    if isinstance(layer, Flatten | Concat | Shuffle):
         return replace(layer, act_bits=act)
+    if isinstance(layer, Host):
+        return replace(layer, act_bits=act, out_bits=wanted.get(layer.name, layer.out_bits))
     out = None if layer.out_bits is None else wanted.get(layer.name, layer.out_bits)
-    if isinstance(layer, Conv | Dense):
+    if isinstance(layer, Conv | Dense | MatMul):
         return replace(layer, act_bits=act, weight_bits=bits.get(layer.name, (0, layer.weight_bits))[1], out_bits=out)
     return replace(layer, act_bits=act, out_bits=out)
 
 
 def _check_meeting(node: Node, known: Mapping[str, tuple[Shape, int | None]]) -> None:
-    layer, count = node.layer, 2 if isinstance(node.layer, Add) else 1
-    if len(node.inputs) != count:
-        raise ValueError(f"layer {layer.name!r}: must read {count} input(s), not {len(node.inputs)}")
-    for name in node.inputs:
+    layer, read = node.layer, sources(node.layer)
+    if len(node.inputs) != len(read):
+        raise ValueError(f"layer {layer.name!r}: must read {len(read)} input(s), not {len(node.inputs)}")
+    for place, (name, wanted) in enumerate(zip(node.inputs, read, strict=True)):
         if name not in known:
             raise ValueError(f"layer {layer.name!r}: its input {name!r} must be the network input or an earlier layer")
-        shape, bits = known[name]
-        if bits is None:
-            raise ValueError(f"layer {layer.name!r}: its input {name!r} must emit codes, not raw accumulators")
-        if bits != layer.act_bits:
-            raise ValueError(f"layer {layer.name!r}: act_bits must be {bits} as {name!r} emits, not {layer.act_bits}")
-        if not _shapes_meet(layer, shape):
-            raise ValueError(f"layer {layer.name!r}: in_shape must be {shape} as {name!r} emits, not {layer.in_shape}")
+        _check_map(layer, place, name, wanted, known[name])
 
 
-def _shapes_meet(layer: Layer, shape: Shape) -> bool:
+def _check_map(layer: Layer, place: int, name: str, wanted: Source, came: tuple[Shape, int | None]) -> None:
+    shape, bits = came
+    other = isinstance(layer, MatMul) and place == 1
+    if bits is None:
+        raise ValueError(f"layer {layer.name!r}: its input {name!r} must emit codes, not raw accumulators")
+    if bits != wanted[1]:
+        field = "weight_bits" if other else "act_bits"
+        raise ValueError(f"layer {layer.name!r}: {field} must be {bits} as {name!r} emits, not {wanted[1]}")
+    if not _shapes_meet(layer, shape, wanted[0]):
+        field = "other_shape" if other else "in_shape"
+        raise ValueError(f"layer {layer.name!r}: {field} must be {shape} as {name!r} emits, not {wanted[0]}")
+
+
+def _shapes_meet(layer: Layer, shape: Shape, wanted: Shape) -> bool:
     """A Dense states the map before its Flatten, so only the number of features must agree."""
     if isinstance(layer, Dense):
         channels, height, width = shape
         if layer.positions > 1:
             return (channels, height, width) == (layer.in_shape[0], 1, layer.positions)
         return channels * height * width == layer.reduction
-    return shape == layer.in_shape
+    return shape == wanted

@@ -9,7 +9,7 @@ import numpy as np
 
 from workloads.encoded import Ints
 from workloads.encoding import encode_weights
-from workloads.layers import Conv, Dense, accumulator_bound
+from workloads.layers import Conv, Dense
 from workloads.onnx_graph import GraphNode
 from workloads.onnx_translation import CodeMap, QuantizedConstant, Sums, Translation, Value
 from workloads.onnx_windows import map_shape, read_window
@@ -122,7 +122,7 @@ def _contraction(
         layer=layer,
         inputs=(source.producer,),
         curves=tuple(curves),
-        bound=accumulator_bound(layer.reduction, layer.act_bits, layer.weight_bits),
+        bound=layer.acc_bound,
         flat=isinstance(layer, Dense),
         weights=encode_weights(codes, layer.weight_bits),
     )

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from workloads.layers import Add, Flatten, Pool, accumulator_bound
+from workloads.layers import Add, Flatten, Pool
 from workloads.onnx_contractions import conv, gemm, matmul
 from workloads.onnx_graph import STANDARD_DOMAINS, Array, GraphNode
 from workloads.onnx_quantizer import QUANT_DOMAINS, Quantizer, read_quantizer
@@ -231,7 +231,7 @@ def _residual(node: GraphNode, left: CodeMap, right: CodeMap) -> Sums:
         layer=layer,
         inputs=(left.producer, right.producer),
         curves=(curve,) * left.shape[0],
-        bound=accumulator_bound(2, left.codes.bits, 1),
+        bound=layer.acc_bound,
         flat=left.flat,
     )
 
@@ -259,7 +259,7 @@ def _average(node: GraphNode, source: CodeMap, window: Window) -> Sums:
         layer=layer,
         inputs=(source.producer,),
         curves=(curve,) * source.shape[0],
-        bound=accumulator_bound(count, bits, 1),
+        bound=layer.acc_bound,
         flat=False,
     )
 

@@ -18,7 +18,6 @@ from workloads.encoding import (
     Ints,
     Words,
     codes,
-    max_code,
     pack,
     packed_windows,
     reduction_taps,
@@ -26,7 +25,7 @@ from workloads.encoding import (
     unsigned,
     words_per_window,
 )
-from workloads.layers import Contraction, Conv, accumulator_bound
+from workloads.layers import Conv, Weighted, max_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Operand:
     correction: Ints
 
 
-def operand(layer: Contraction, parameters: Parameters, width: int) -> Operand:
+def operand(layer: Weighted, parameters: Parameters, width: int) -> Operand:
     """Weights (K, out, dense 64-bit words) regrouped to (K, words per window, groups, out / groups)."""
     if parameters.weights is None:
         raise ValueError(f"layer {layer.name!r}: weight planes must be given")
@@ -56,13 +55,12 @@ def operand(layer: Contraction, parameters: Parameters, width: int) -> Operand:
         by_tap = pack(np.ascontiguousarray(elements.swapaxes(3, 4)), width)
         words = by_tap.reshape(*by_tap.shape[:3], -1)
     border, correction = _masked(layer, elements)
-    bound = accumulator_bound(layer.reduction, layer.act_bits, layer.weight_bits)
-    dtype = np.int32 if bound < 2**30 else np.int64
+    dtype = np.int32 if layer.acc_bound < 2**30 else np.int64
     return Operand(np.ascontiguousarray(words.transpose(0, 3, 1, 2)), dtype, border, correction)
 
 
-def _masked(layer: Contraction, elements: Bits) -> tuple[Ints, Ints]:
-    """Border positions (b,) and (out_channels, b) what they miss: (2^M - 1) * sum of the weight codes of masked taps.
+def _masked(layer: Weighted, elements: Bits) -> tuple[Ints, Ints]:
+    """Border positions (b,) and (out_channels, b) what they miss: (2^M - 1) * sum of the weights of masked taps.
 
     elements: (K, groups, out / groups, channels, taps) weight plane bits.
     """
@@ -72,11 +70,12 @@ def _masked(layer: Contraction, elements: Bits) -> tuple[Ints, Ints]:
     view = kernels.windows(outside, layer.kernel, layer.stride, layer.dilation)
     masked = view.reshape(layer.positions, -1).astype(np.int64)
     border = np.flatnonzero(masked.any(axis=1))
-    by_tap = codes(elements).sum(axis=2).reshape(layer.out_channels, -1)
+    weights = codes(elements, ternary=layer.ternary) + layer.weight_offset
+    by_tap = weights.sum(axis=2).reshape(layer.out_channels, -1)
     return border, max_code(layer.act_bits) * (by_tap @ masked[border].T)
 
 
-def windows(layer: Contraction, source: Bits, width: int) -> Words:
+def windows(layer: Weighted, source: Bits, width: int) -> Words:
     """The windows of a map as (act_bits, words per window, groups, positions * images) words."""
     if isinstance(layer, Conv):
         return _conv_windows(layer, source, width)

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from workloads import kernels
-from workloads.encoding import Bits, decode_weights, max_code, unsigned
+from workloads.encoding import Bits, decode_weights, unsigned
 from workloads.kernels import Integers
-from workloads.layers import Contraction, Conv, accumulator_bound
+from workloads.layers import Conv, Weighted, max_code
 
 Reals = npt.NDArray[np.floating[Any]]
 
@@ -25,23 +25,23 @@ CHUNK = 2**23
 """Elements of the windows of one product: 32 to 64 MiB."""
 
 
-def product_type(layer: Contraction) -> type[np.float32] | type[np.float64] | None:
+def product_type(layer: Weighted) -> type[np.float32] | type[np.float64] | None:
     """The type in which the layer's sums are exact, or None where branches are faster or no type is wide enough."""
-    bound = accumulator_bound(layer.reduction, layer.act_bits, layer.weight_bits)
-    if layer.act_bits * layer.weight_bits < LEAST_BRANCHES or bound >= 2**53:
+    if layer.act_bits * layer.weight_bits < LEAST_BRANCHES or layer.acc_bound >= 2**53:
         return None
-    return np.float32 if bound < 2**24 else np.float64
+    return np.float32 if layer.acc_bound < 2**24 else np.float64
 
 
-def product_weights(layer: Contraction, words: npt.NDArray[np.uint64]) -> Reals | None:
-    """Weight codes (groups, out_channels / groups, N) of planes as `Parameters` holds them, or None as `product_type` says."""
+def product_weights(layer: Weighted, words: npt.NDArray[np.uint64]) -> Reals | None:
+    """Weights (groups, out_channels / groups, N) of planes as `Parameters` holds them, or None as `product_type` says."""
     dtype, groups = product_type(layer), layer.groups if isinstance(layer, Conv) else 1
     if dtype is None:
         return None
-    return decode_weights(words, layer.reduction).reshape(groups, -1, layer.reduction).astype(dtype)
+    weights = decode_weights(words, layer.reduction, ternary=layer.ternary) + layer.weight_offset
+    return weights.reshape(groups, -1, layer.reduction).astype(dtype)
 
 
-def product_sums(layer: Contraction, source: Bits, weights: Reals, dtype: npt.DTypeLike) -> Integers:
+def product_sums(layer: Weighted, source: Bits, weights: Reals, dtype: npt.DTypeLike) -> Integers:
     """(groups, out_channels / groups, positions * images) of sums over a map (channels, height, width, images) of codes u.
 
     Taps outside the map count as the smallest code or the layer's pad code, as they do in planes.
@@ -56,7 +56,7 @@ def product_sums(layer: Contraction, source: Bits, weights: Reals, dtype: npt.DT
     return sums.reshape(*shape[:2], -1)
 
 
-def _windows(layer: Contraction, source: Bits, weights: Reals) -> Reals:
+def _windows(layer: Weighted, source: Bits, weights: Reals) -> Reals:
     """Codes of the windows, (groups, N, positions * images), N in the order of the weights."""
     codes = 2 * source.astype(weights.dtype) - weights.dtype.type(max_code(layer.act_bits))
     if not isinstance(layer, Conv):

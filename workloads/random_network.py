@@ -7,7 +7,7 @@ from math import erf, prod, sqrt
 import numpy as np
 
 from workloads.encoded import Affine, Codes, EncodedNetwork, Parameters, Planes, Thresholds, weight_words
-from workloads.layers import Add, Contraction, Conv, Dense, Layer, Pool
+from workloads.layers import Add, Conv, Dense, Layer, MatMul, Pool, Upsample, Weighted
 from workloads.network import Network
 
 
@@ -33,7 +33,7 @@ def _parameters(layer: Layer, rng: np.random.Generator) -> Parameters:
     return Parameters(weights=weights, thresholds=_thresholds(channels, layer.out_bits, spread, rng))
 
 
-def _weights(layer: Contraction, rng: np.random.Generator) -> Planes:
+def _weights(layer: Weighted, rng: np.random.Generator) -> Planes:
     """Uniform plane bits; the unused bits of the last word are cleared."""
     words = weight_words(layer.reduction)
     planes = rng.integers(0, 2**64, size=(layer.weight_bits, layer.out_channels, words), dtype=np.uint64)
@@ -42,14 +42,20 @@ def _weights(layer: Contraction, rng: np.random.Generator) -> Planes:
 
 
 def _spread(layer: Layer) -> float | None:
-    """Standard deviation of the sum: n terms, each a product of uniform codes of variance (4^M - 1) / 3."""
+    """Standard deviation of the sum: terms of uniform codes, each of variance (4^M - 1) / 3, weighted."""
     act = (4**layer.act_bits - 1) / 3
     if isinstance(layer, Conv | Dense):
-        return sqrt(layer.reduction * act * (4**layer.weight_bits - 1) / 3)
+        weight = sum(plane**2 for plane in layer.plane_weights) + layer.weight_offset**2
+        return sqrt(layer.reduction * act * weight)
+    if isinstance(layer, MatMul):
+        other = (4**layer.weight_bits - 1) / 3 + layer.weight_offset**2
+        return sqrt(layer.reduction * (act + layer.act_offset**2) * other)
     if isinstance(layer, Add):
-        return sqrt(2 * act)
+        return sqrt(sum(multiplier**2 for multiplier in layer.multipliers) * act)
     if isinstance(layer, Pool) and layer.kind == "average":
         return sqrt(prod(layer.kernel) * act)
+    if isinstance(layer, Upsample) and layer.kind == "linear":
+        return prod(layer.denominators) / 2 * sqrt(act)
     return None
 
 

@@ -13,7 +13,19 @@ from tests import reference
 from workloads.encoded import Codes, EncodedNetwork, Parameters
 from workloads.encoding import WORD_TYPES, encode_weights
 from workloads.executor import run
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
+from workloads.layers import (
+    Add,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    Layer,
+    MatMul,
+    Pool,
+    Shuffle,
+    Upsample,
+    sources,
+)
 from workloads.network import Input, Network, Node
 from workloads.random_network import random_parameters
 
@@ -22,10 +34,10 @@ FEW = settings(max_examples=250, deadline=None, derandomize=True)
 
 def single(layer: Layer) -> Network:
     """A network of one layer that reads the input map."""
-    shape = layer.in_shape
+    shape = sources(layer)[0][0]
     if isinstance(layer, Dense) and layer.positions > 1:
         shape = (layer.in_shape[0], 1, layer.positions)
-    inputs = ("input", "input") if isinstance(layer, Add) else ("input",)
+    inputs = ("input",) * len(sources(layer))
     return Network("single", Input(name="input", shape=shape, bits=layer.act_bits), (Node(layer, inputs),))
 
 
@@ -84,9 +96,19 @@ def convolutions(draw: st.DrawFn) -> Conv:
         name="conv", in_shape=(groups * draw(st.sampled_from([1, 2, 7, 9])), size[0], size[1]),
         out_channels=groups * draw(small), kernel=kernel, dilation=dilation, stride=draw(pair),
         padding=draw(st.tuples(*[st.integers(0, 3)] * 4)), pad_code=draw(st.none() | code), groups=groups,
-        act_bits=act_bits, weight_bits=draw(st.integers(1, 8)), out_bits=draw(st.none() | st.integers(1, 4)),
-        from_host=draw(st.booleans()),
+        act_bits=act_bits, out_bits=draw(st.none() | st.integers(1, 4)), from_host=draw(st.booleans()),
+        **draw(weight_encodings()),
     )  # fmt: skip
+
+
+def weight_encodings() -> st.SearchStrategy[dict[str, int | bool]]:
+    """Odd codes, codes with an offset, ternary."""
+    bits = st.integers(1, 8)
+    return st.one_of(
+        st.builds(lambda k: {"weight_bits": k}, bits),
+        st.builds(lambda k, offset: {"weight_bits": k, "weight_offset": offset}, bits, st.integers(-300, 300)),
+        st.just({"weight_bits": 2, "ternary": True}),
+    )
 
 
 @FEW
@@ -103,7 +125,9 @@ def vector_layers(draw: st.DrawFn) -> Layer:
     shape = draw(st.tuples(*[st.integers(2, 5)] * 3))
     kernel = draw(st.tuples(st.integers(1, shape[1]), st.integers(1, shape[2])))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    out = draw(st.none() | st.integers(1, 5))
+    out, heads = draw(st.none() | st.integers(1, 5)), draw(st.integers(1, 3))
+    offsets = draw(st.tuples(*[st.sampled_from([0, 0, -1, 2, 255])] * 2))
+    factors = st.integers(-9, 9).filter(bool)
     layers: list[Layer] = [
         Pool(name="pool", kind="average", in_shape=shape, kernel=kernel, stride=stride, act_bits=bits, out_bits=out),
         Pool(
@@ -111,9 +135,25 @@ def vector_layers(draw: st.DrawFn) -> Layer:
             padding=(kernel[0] - 1, 0, kernel[0] // 2, kernel[1] - 1),
         ),
         Add(name="add", in_shape=shape, act_bits=bits, out_bits=out),
+        Add(name="add", in_shape=shape, act_bits=bits, out_bits=out, multipliers=draw(st.tuples(*[factors] * 2))),
+        Concat(name="cat", in_shape=(3 * shape[0], *shape[1:]), parts=(shape[0],) * 3, act_bits=bits),
+        Shuffle(name="space", in_shape=(4 * shape[0], *shape[1:]), block=2, act_bits=bits),
+        Upsample(name="up", kind="nearest", in_shape=shape, factor=kernel, act_bits=bits, out_bits=bits),
+        Upsample(
+            name="up", kind="linear", in_shape=shape, factor=kernel, act_bits=bits, out_bits=out,
+            coordinates=draw(st.sampled_from(["half_pixel", "asymmetric", "align_corners"])),
+        ),
+        MatMul(
+            name="qk", in_shape=(heads * shape[0], 1, shape[1]), other_shape=(heads * shape[0], 1, shape[1]), heads=heads,
+            over="channels", act_bits=bits, weight_bits=bits, out_bits=out, act_offset=offsets[0], weight_offset=offsets[1],
+        ),
+        MatMul(
+            name="pv", in_shape=(heads * shape[0], 1, shape[0]), other_shape=(heads * shape[0], 1, shape[0]), heads=heads,
+            over="positions", act_bits=bits, weight_bits=bits, out_bits=out, act_offset=offsets[0], weight_offset=offsets[1],
+        ),
         Flatten(name="flatten", in_shape=shape, act_bits=bits),
         Dense(name="dense", in_shape=shape, out_channels=3, act_bits=bits, weight_bits=2, out_bits=out),
-        Dense(name="dense", in_shape=shape, out_channels=3, act_bits=bits, weight_bits=3, out_bits=out, from_host=True),
+        Dense(name="dense", in_shape=shape, out_channels=3, act_bits=bits, out_bits=out, from_host=True, **draw(weight_encodings())),
     ]  # fmt: skip
     return draw(st.sampled_from(layers))
 

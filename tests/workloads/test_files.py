@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from workloads import files
 from workloads.encoded import Codes, EncodedNetwork
 from workloads.executor import run
-from workloads.layers import Add, Conv, Dense, Flatten, Pool
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Pool, Shuffle, Upsample
 from workloads.network import Input, Network, Node
 from workloads.random_network import random_parameters
 
@@ -32,11 +32,20 @@ def small() -> EncodedNetwork:
     )  # fmt: skip
     add = Add(name="add", in_shape=(3, 5, 6), act_bits=2, out_bits=2)
     pool = Pool(name="pool", kind="max", in_shape=(3, 5, 6), kernel=(2, 2), stride=(2, 2), act_bits=2, out_bits=2)
-    flatten = Flatten(name="flatten", in_shape=(3, 2, 3), act_bits=2)
-    head = Dense(name="head", in_shape=(3, 2, 3), out_channels=4, act_bits=2, weight_bits=1, out_bits=None)
+    joined = Concat(name="joined", in_shape=(6, 2, 3), parts=(3, 3), act_bits=2)
+    grown = Upsample(name="grown", kind="linear", in_shape=(6, 2, 3), factor=(2, 1), act_bits=2, out_bits=2)
+    flatten = Flatten(name="flatten", in_shape=(6, 4, 3), act_bits=2)
+    hidden = Dense(
+        name="hidden", in_shape=(72, 1, 1), out_channels=8, act_bits=2, weight_bits=2, out_bits=2, ternary=True
+    )
+    space = Shuffle(name="space", in_shape=(8, 1, 1), block=2, act_bits=2)
+    head = Dense(
+        name="head", in_shape=(2, 2, 2), out_channels=4, act_bits=2, weight_bits=1, out_bits=None, weight_offset=-1
+    )
     nodes = (
-        Node(conv, ("image",)), Node(add, ("conv/a", "conv/a")), Node(pool, ("add",)), Node(flatten, ("pool",)),
-        Node(head, ("flatten",)),
+        Node(conv, ("image",)), Node(add, ("conv/a", "conv/a")), Node(pool, ("add",)), Node(joined, ("pool", "pool")),
+        Node(grown, ("joined",)), Node(flatten, ("grown",)), Node(hidden, ("flatten",)), Node(space, ("hidden",)),
+        Node(head, ("space",)),
     )  # fmt: skip
     network = Network("small", Input(name="image", shape=(2, 5, 6), bits=8), nodes)
     made = random_parameters(network, np.random.default_rng(11))
@@ -221,7 +230,7 @@ def nodes(header: dict[str, Any], index: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: nodes(h, 0).update(layer="softmax"), "node 0: layer must be one of ['add', 'conv', 'dense', "),
+        (lambda h: nodes(h, 0).update(layer="softmax"), "node 0: layer must be one of ['add', 'concat', 'conv', "),
         (lambda h: nodes(h, 0).update(layer=["conv"]), "node 0: layer must be one of "),
         (lambda h: nodes(h, 0).update(bias=1), "node 0 (conv): 'bias' must not be given; the fields are "),
         (lambda h: nodes(h, 0).pop("groups"), "node 0 (conv): 'groups' must be given"),

@@ -7,16 +7,22 @@ from dataclasses import replace
 
 import pytest
 
+from workloads.checks import output_size
 from workloads.layers import (
     Add,
+    Concat,
     Conv,
     Dense,
     Flatten,
+    Host,
+    Layer,
+    MatMul,
     Pool,
-    accumulator_bits,
-    accumulator_bound,
+    Shuffle,
+    Upsample,
     ceil_div,
-    output_size,
+    sources,
+    sums,
 )
 
 CONV = Conv(
@@ -25,6 +31,30 @@ CONV = Conv(
 )  # fmt: skip
 DENSE = Dense(name="fc", in_shape=(5, 2, 3), out_channels=7, act_bits=4, weight_bits=2, out_bits=None)
 POOL = Pool(name="pool", kind="max", in_shape=(3, 5, 6), kernel=(3, 2), stride=(2, 2), act_bits=2, out_bits=2)
+SCORES = MatMul(
+    name="qk",
+    in_shape=(6, 1, 5),
+    other_shape=(6, 1, 7),
+    heads=2,
+    over="channels",
+    act_bits=2,
+    weight_bits=3,
+    out_bits=4,
+)
+MIXED = MatMul(
+    name="pv",
+    in_shape=(14, 1, 5),
+    other_shape=(8, 1, 7),
+    heads=2,
+    over="positions",
+    act_bits=4,
+    weight_bits=3,
+    out_bits=2,
+)
+GROWN = Upsample(name="up", kind="linear", in_shape=(3, 2, 3), factor=(2, 3), act_bits=2, out_bits=None)
+JOINED = Concat(name="cat", in_shape=(5, 2, 3), parts=(3, 2), act_bits=2)
+SPACE = Shuffle(name="space", in_shape=(12, 2, 3), block=2, act_bits=2)
+HOSTED = Host(name="softmax", function="softmax", in_shape=(6, 1, 4), out_shape=(6, 1, 4), act_bits=8, out_bits=4)
 
 
 def test_small_arithmetic() -> None:
@@ -59,12 +89,60 @@ def test_counts_of_the_others() -> None:
     assert (flatten.out_shape, flatten.out_bits) == ((24, 1, 1), 3)
 
 
-@pytest.mark.parametrize(("reduction", "m", "k", "bound"), [(1, 1, 1, 1), (3, 2, 1, 9), (576, 8, 8, 37454400)])
-def test_the_accumulator_holds_both_ends_of_its_bound(reduction: int, m: int, k: int, bound: int) -> None:
-    assert accumulator_bound(reduction, m, k) == bound
-    bits = accumulator_bits(reduction, m, k)
-    assert bound <= 2 ** (bits - 1) - 1
-    assert bound > 2 ** (bits - 2) - 1
+def test_counts_of_a_product_of_maps() -> None:
+    assert (SCORES.reduction, SCORES.out_channels, SCORES.out_shape) == (3, 14, (14, 1, 5))
+    assert (SCORES.macs, SCORES.weights, SCORES.acc_bits) == (14 * 5 * 3, 0, 7)  # 3 * 3 * 7 = 63 < 64
+    assert (MIXED.reduction, MIXED.out_shape, MIXED.macs) == (7, (8, 1, 5), 8 * 5 * 7)
+    assert replace(MIXED, act_offset=-1, weight_offset=1).acc_bound == 7 * 16 * 8
+    assert sources(SCORES) == (((6, 1, 5), 2), ((6, 1, 7), 3))
+    assert sources(replace(SCORES, cached=True)) == (((6, 1, 5), 2),)
+
+
+def test_linear_upsampling_by_hand() -> None:
+    # rows, factor 2 in quarters: -1/4 is clamped, 1/4, 3/4, 5/4 is clamped
+    assert GROWN.taps(0) == (((0, 4),), ((0, 3), (1, 1)), ((0, 1), (1, 3)), ((1, 4),))
+    # columns, factor 3 in sixths: -1/3, 0, 1/3, 2/3, 1, 4/3, 5/3, 2, 7/3
+    assert GROWN.taps(1)[2:6] == (((0, 4), (1, 2)), ((0, 2), (1, 4)), ((1, 6),), ((1, 4), (2, 2)))
+    assert (GROWN.out_shape, GROWN.denominators, GROWN.acc_bound) == ((3, 4, 9), (4, 6), 72)
+    # 3 * 4, 3 * 2, 1 * 4, 1 * 2 have 2 + 2 + 1 + 1 bits
+    assert (GROWN.additions, GROWN.reads) == (6, 4)
+    corners = replace(GROWN, coordinates="align_corners", factor=(2, 2))  # 0, 1/3, 2/3, 1 and 0, 2/5, 4/5, ...
+    assert corners.taps(0) == (((0, 3),), ((0, 2), (1, 1)), ((0, 1), (1, 2)), ((1, 3),))
+    assert corners.taps(1)[1:3] == (((0, 3), (1, 2)), ((0, 1), (1, 4)))
+    left = replace(GROWN, coordinates="asymmetric")
+    assert left.taps(0) == (((0, 2),), ((0, 1), (1, 1)), ((1, 2),), ((1, 2),))
+    near = replace(GROWN, kind="nearest", out_bits=2)
+    assert [taps[0][0] for taps in near.taps(1)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert (near.additions, near.reads, near.denominators) == (1, 1, (1, 1))
+
+
+def test_counts_of_moves() -> None:
+    assert (JOINED.out_shape, JOINED.out_bits) == ((5, 2, 3), 2)
+    assert sources(JOINED) == (((3, 2, 3), 2), ((2, 2, 3), 2))
+    assert (SPACE.out_shape, SPACE.out_bits) == ((3, 4, 6), 2)
+    assert sources(replace(HOSTED, operands=2)) == (((6, 1, 4), 8), ((6, 1, 4), 8))
+    kinds = (CONV, DENSE, POOL, replace(POOL, kind="average"), GROWN, SCORES, JOINED, SPACE, HOSTED)
+    assert [sums(layer) for layer in kinds] == [True, True, False, True, True, True, False, False, False]
+
+
+def test_unlike_steps_are_added_bit_by_bit() -> None:
+    add = Add(name="add", in_shape=(1, 1, 1), act_bits=2, out_bits=None, multipliers=(5, -3))
+    assert (add.acc_bound, add.acc_bits, add.additions) == (24, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "bound"),
+    [
+        (replace(DENSE, in_shape=(1, 1, 1), act_bits=1, weight_bits=1), 1),
+        (replace(DENSE, in_shape=(3, 1, 1), act_bits=2, weight_bits=1), 9),
+        (replace(DENSE, in_shape=(576, 1, 1), act_bits=8, weight_bits=8), 37454400),
+        (replace(DENSE, in_shape=(3, 1, 1), act_bits=2, weight_bits=2, weight_offset=-1), 36),
+        (replace(DENSE, in_shape=(3, 1, 1), act_bits=2, weight_bits=2, ternary=True), 18),
+    ],
+)
+def test_the_accumulator_holds_both_ends_of_its_bound(layer: Dense, bound: int) -> None:
+    assert layer.acc_bound == bound
+    assert 2 ** (layer.acc_bits - 2) - 1 < bound <= 2 ** (layer.acc_bits - 1) - 1
 
 
 @pytest.mark.parametrize(
@@ -90,8 +168,22 @@ def test_the_accumulator_holds_both_ends_of_its_bound(reduction: int, m: int, k:
         (POOL, {"padding": (-1, 0, 0, 0)}, "layer 'pool': padding must be >= 0"),
         (POOL, {"kernel": (6, 2)}, "layer 'pool': the kernel must fit the padded input"),
         (POOL, {"kind": "average", "padding": (1, 0, 0, 0)}, "layer 'pool': an average pool must have no padding"),
+        (CONV, {"ternary": True}, "layer 'conv': ternary weights must have 2 planes and offset 0, not 3 and 0"),
+        (DENSE, {"ternary": True, "weight_offset": -1}, "layer 'fc': ternary weights must have 2 planes and offset 0"),
+        (SCORES, {"heads": 4}, "layer 'qk': heads must divide the channels 6 and 6, not 4"),
+        (SCORES, {"over": "rows"}, "layer 'qk': over must be 'channels' or 'positions', not 'rows'"),
+        (SCORES, {"over": "positions"}, "layer 'qk': the second map must have 3 positions a head, not 7"),
+        (SCORES, {"other_shape": (4, 1, 7)}, "layer 'qk': the second map must have 3 channels a head, not 2"),
+        (SCORES, {"in_shape": (6, 2, 5)}, "layer 'qk': both maps must be (channels, 1, positions), not (6, 2, 5)"),
+        (GROWN, {"kind": "cubic"}, "layer 'up': kind must be 'nearest' or 'linear', not 'cubic'"),
+        (GROWN, {"kind": "nearest"}, "layer 'up': a nearest neighbour keeps its code, so out_bits must be 2, not None"),
+        (GROWN, {"coordinates": "tf"}, "layer 'up': coordinates must be 'half_pixel', 'asymmetric' or"),
+        (GROWN, {"factor": (0, 1)}, "layer 'up': factor_h must be an integer >= 1, not 0"),
+        (JOINED, {"parts": (3, 3)}, "layer 'cat': parts must be >= 1 and add up to 5 channels, not (3, 3)"),
+        (SPACE, {"block": 5}, "layer 'space': block^2 = 25 must divide the channels 12"),
+        (HOSTED, {"operands": 0}, "layer 'softmax': operands must be an integer >= 1, not 0"),
     ],
 )
-def test_what_a_layer_refuses(layer: Conv | Dense | Pool, changes: dict[str, object], message: str) -> None:
+def test_what_a_layer_refuses(layer: Layer, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         replace(layer, **changes)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool
 from workloads.network import Input, Network, Node, with_bits
 
 FIRST = Conv(
@@ -61,7 +61,7 @@ def test_with_bits_changes_producers_with_their_readers() -> None:
 
 
 def test_with_bits_refuses_what_does_not_exist_or_disagrees() -> None:
-    with pytest.raises(ValueError, match=r"^network 'small': 'third' is not a layer with weights"):
+    with pytest.raises(ValueError, match=r"^network 'small': 'third' is not a layer that reduces products"):
         with_bits(NETWORK, {"third": (1, 1)})
     with pytest.raises(ValueError, match=r"^network 'small': the readers of 'first' must agree on M, but want "):
         with_bits(NETWORK, {"second": (3, 1)})
@@ -102,3 +102,48 @@ def test_a_sequence_meets_its_dense_layer() -> None:
         "sequence", Input(name="input", shape=(6, 1, 4), bits=2), (Node(tokens, ("input",)), Node(after, ("tokens",)))
     )
     assert network.macs == 4 * 30 + 4 * 10
+
+
+def attention() -> Network:
+    """Two heads of 3 over 4 tokens: scores, the host's softmax, weighted values, joined with the input."""
+
+    def dense(name: str) -> Dense:
+        return Dense(name=name, in_shape=(5, 1, 1), out_channels=6, act_bits=4, weight_bits=2, out_bits=4, positions=4)
+
+    scores = MatMul(
+        name="scores", in_shape=(6, 1, 4), other_shape=(6, 1, 4), heads=2, over="channels", act_bits=4, weight_bits=4,
+        out_bits=8,
+    )  # fmt: skip
+    softmax = Host(name="softmax", function="softmax", in_shape=(8, 1, 4), out_shape=(8, 1, 4), act_bits=8, out_bits=3)
+    mixed = MatMul(
+        name="mixed", in_shape=(8, 1, 4), other_shape=(6, 1, 4), heads=2, over="positions", act_bits=3, weight_bits=4,
+        out_bits=4,
+    )  # fmt: skip
+    joined = Concat(name="joined", in_shape=(11, 1, 4), parts=(6, 5), act_bits=4)
+    nodes = (
+        Node(dense("q"), ("input",)), Node(dense("k"), ("input",)), Node(dense("v"), ("input",)),
+        Node(scores, ("q", "k")), Node(softmax, ("scores",)), Node(mixed, ("softmax", "v")), Node(joined, ("mixed", "input")),
+    )  # fmt: skip
+    return Network("attention", Input(name="input", shape=(5, 1, 4), bits=4), nodes)
+
+
+def test_products_of_maps_meet_both_their_maps() -> None:
+    network = attention()
+    assert network.macs == 3 * 4 * 30 + 4 * 8 * 3 + 4 * 6 * 4
+    assert (network.parameters, network.precision) == (3 * 30, "4x2")
+    nodes = list(network.nodes)
+    for changes, words in (
+        ({"weight_bits": 3}, "layer 'scores': weight_bits must be 4 as 'k' emits, not 3"),
+        ({"other_shape": (6, 1, 5)}, "layer 'scores': other_shape must be (6, 1, 4) as 'k' emits, not (6, 1, 5)"),
+    ):
+        layer = replace(nodes[3].layer, **changes)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=re.escape(words)):
+            Network("attention", network.input, (*nodes[:3], Node(layer, ("q", "k")), *nodes[4:]))
+
+
+def test_bits_of_a_product_are_those_of_both_its_maps() -> None:
+    changed = {layer.name: layer for layer in with_bits(attention(), {"scores": (2, 3)}).layers}
+    assert (changed["q"].out_bits, changed["k"].out_bits, changed["v"].out_bits) == (2, 3, 4)
+    scores = changed["scores"]
+    assert isinstance(scores, MatMul)
+    assert (scores.act_bits, scores.weight_bits) == (2, 3)
