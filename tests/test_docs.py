@@ -37,7 +37,7 @@ from hwmodels.analytical import evaluate_layer
 from hwmodels.design import Design
 from reports.columns import COLUMNS
 from tests.agreement.walk import Walk, stall, timeline, window
-from tests.workloads.qonnx_builder import Builder, Levels, paper, twos_complement, unsigned
+from tests.workloads.qonnx_builder import Builder, Levels, paper, unsigned
 from workloads.layers import Conv
 from workloads.network import Input, Network, Node
 from workloads.onnx_import import load_onnx
@@ -278,8 +278,6 @@ def rounding_down() -> Builder:
 REFUSED: dict[str, Callable[[], Builder]] = {
     "an unsupported node": lambda: ending("Sigmoid", "sigmoid"),
     "float weights": lambda: network(weights=None),
-    "narrow or ternary weights": lambda: network(weights=Levels(2, np.float32(1), signed=True, narrow=True)),
-    "two's-complement weights": lambda: network(weights=twos_complement(2, 1.0)),
     "more than 8 bits": lambda: network(act=unsigned(9, 1.0)),
     "a zero point of 1/4": lambda: network(act=Levels(2, np.float32(1), zero=0.25)),
     "an input with an odd zero point": lambda: network(act=Levels(2, np.float32(1), zero=1)),

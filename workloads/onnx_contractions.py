@@ -2,63 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 
 import numpy as np
 
-from workloads.encoded import Ints
-from workloads.encoding import encode_weights
 from workloads.layers import Conv, Dense
 from workloads.onnx_graph import GraphNode
-from workloads.onnx_translation import CodeMap, QuantizedConstant, Sums, Translation, Value
+from workloads.onnx_translation import CodeMap, Sums, Translation, Value
+from workloads.onnx_weights import Integers, IntegerWeights, WeightEncoding, weight_encoding
 from workloads.onnx_windows import map_shape, read_window
 from workloads.thresholds import Curve
 
 
 def conv(state: Translation, node: GraphNode) -> Value:
-    """Conv: sums of codes times weight codes, zero padded; an optional bias."""
-    source, weights = state.codes(node, 0), state.weights(node, 1)
-    codes = _weight_codes(node, weights, 4)
-    out_channels, group_channels, *kernel = codes.shape
+    """Conv: sums of codes times weights, zero padded; an optional bias."""
+    source, weights = state.codes(node, 0), _weights(state, node, 4)
+    out_channels, group_channels, *kernel = weights.values.shape
     groups, window = node.integer("group", 1), read_window(node, (kernel[0], kernel[1]), map_shape(node, source))
     if source.shape[0] != group_channels * groups:
         raise ValueError(
             f"{node}: weights must read {source.shape[0]} channels, not {group_channels} in each of {groups} groups"
         )
+    encoding = weight_encoding(weights)
     layer = Conv(
         name=node.name,
         in_shape=source.shape,
         out_channels=out_channels,
         kernel=(kernel[0], kernel[1]),
         act_bits=source.codes.bits,
-        weight_bits=weights.quantizer.bits,
+        weight_bits=encoding.bits,
         out_bits=None,
         stride=window.stride,
         padding=window.padding,
         dilation=window.dilation,
         groups=groups,
         pad_code=_pad_code(node, source, window.padding),
+        weight_offset=encoding.offset,
+        ternary=encoding.ternary,
         from_host=source.from_host,
     )
-    return _contraction(state, node, layer, source, codes.reshape(out_channels, -1), _channel_steps(weights, 0))
+    rows = _Rows(weights.values.reshape(out_channels, -1), weights.channel_steps(0), encoding)
+    return _contraction(state, node, layer, source, rows)
 
 
 def matmul(state: Translation, node: GraphNode) -> Value:
     """MatMul of (batch, features) codes with (features, outputs) weights."""
-    source, weights = state.codes(node, 0), state.weights(node, 1)
-    return _dense(state, node, source, _weight_codes(node, weights, 2).T, _channel_steps(weights, 1))
+    source, weights = state.codes(node, 0), _weights(state, node, 2)
+    return _dense(state, node, source, _Rows(weights.values.T, weights.channel_steps(1), weight_encoding(weights)))
 
 
 def gemm(state: Translation, node: GraphNode) -> Value:
     """Gemm, alpha * codes @ weights + beta * bias, weights transposed or not."""
     if node.integer("transA", 0):
         raise ValueError(f"{node}: transA must be 0, not {node.integer('transA', 0)}")
-    source, weights = state.codes(node, 0), state.weights(node, 1)
-    codes, transposed = _weight_codes(node, weights, 2), bool(node.integer("transB", 0))
-    steps = _channel_steps(weights, 0 if transposed else 1)
-    alpha = Fraction(node.real("alpha", 1.0))
-    return _dense(state, node, source, codes if transposed else codes.T, [step * alpha for step in steps])
+    source, weights = state.codes(node, 0), _weights(state, node, 2)
+    transposed, alpha = bool(node.integer("transB", 0)), Fraction(node.real("alpha", 1.0))
+    steps = [step * alpha for step in weights.channel_steps(0 if transposed else 1)]
+    values = weights.values if transposed else weights.values.T
+    return _dense(state, node, source, _Rows(values, steps, weight_encoding(weights)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Weights (out_channels, N) of a layer, real = step of the row * value, and the planes that they become."""
+
+    values: Integers
+    steps: Sequence[Fraction]
+    encoding: WeightEncoding
 
 
 def _pad_code(node: GraphNode, source: CodeMap, padding: tuple[int, int, int, int]) -> int | None:
@@ -73,50 +86,40 @@ def _pad_code(node: GraphNode, source: CodeMap, padding: tuple[int, int, int, in
     return source.codes.zero_code
 
 
-def _weight_codes(node: GraphNode, weights: QuantizedConstant, rank: int) -> Ints:
-    if weights.array.ndim != rank or not weights.array.size:
-        raise ValueError(f"{node}: weights {node.inputs[1]!r} must be {rank}-D, not of shape {weights.array.shape}")
-    return weights.quantizer.constant_codes(weights.array)
+def _weights(state: Translation, node: GraphNode, rank: int) -> IntegerWeights:
+    weights = state.weights(node, 1)
+    shape = weights.values.shape
+    if len(shape) != rank or not weights.values.size:
+        raise ValueError(f"{node}: weights {node.inputs[1]!r} must be {rank}-D, not of shape {shape}")
+    return weights
 
 
-def _channel_steps(weights: QuantizedConstant, axis: int) -> list[Fraction]:
-    """The step of every output channel, which lies on `axis` of the weights."""
-    shape = weights.array.shape
-    steps = weights.quantizer.steps()
-    steps = steps.reshape((1,) * (len(shape) - steps.ndim) + steps.shape)
-    if steps.size != steps.shape[axis]:
-        raise ValueError(
-            f"{weights.quantizer.where}: scale must be one number or one per output channel, not of shape {steps.shape}"
-        )
-    return [Fraction(float(step)) for step in np.broadcast_to(steps.ravel(), (shape[axis],))]
-
-
-def _dense(state: Translation, node: GraphNode, source: CodeMap, codes: Ints, steps: list[Fraction]) -> Sums:
-    """codes: (outputs, features)."""
+def _dense(state: Translation, node: GraphNode, source: CodeMap, rows: _Rows) -> Sums:
     if not source.flat:
         raise ValueError(
             f"{node}: input {node.inputs[0]!r} must be (batch, features), not a map: put a Flatten before it"
         )
-    if codes.shape[1] != prod(source.shape):
-        raise ValueError(f"{node}: weights must have {prod(source.shape)} input features, not {codes.shape[1]}")
+    out_channels, features = rows.values.shape
+    if features != prod(source.shape):
+        raise ValueError(f"{node}: weights must have {prod(source.shape)} input features, not {features}")
     layer = Dense(
         name=node.name,
         in_shape=source.shape,
-        out_channels=codes.shape[0],
+        out_channels=out_channels,
         act_bits=source.codes.bits,
-        weight_bits=state.weights(node, 1).quantizer.bits,
+        weight_bits=rows.encoding.bits,
         out_bits=None,
+        weight_offset=rows.encoding.offset,
+        ternary=rows.encoding.ternary,
         from_host=source.from_host,
     )
-    return _contraction(state, node, layer, source, codes, steps)
+    return _contraction(state, node, layer, source, rows)
 
 
-def _contraction(
-    state: Translation, node: GraphNode, layer: Conv | Dense, source: CodeMap, codes: Ints, steps: list[Fraction]
-) -> Sums:
-    """real = step_x step_w (sum c_x c_w + offset sum c_w) + bias, codes: (out_channels, N)."""
-    slopes = [Fraction(source.codes.step) * step for step in steps]
-    shifts = [source.codes.offset * total for total in codes.sum(axis=1).tolist()]
+def _contraction(state: Translation, node: GraphNode, layer: Conv | Dense, source: CodeMap, rows: _Rows) -> Sums:
+    """real = step_x step_w (acc + offset_x sum w) + bias, with acc = sum c_x w and w = c_w + offset_w."""
+    slopes = [Fraction(source.codes.step) * step for step in rows.steps]
+    shifts = [source.codes.offset * total for total in rows.values.sum(axis=1, dtype=np.int64).tolist()]
     curves = [Curve().scaled(slope, slope * shift) for slope, shift in zip(slopes, shifts, strict=True)]
     sums = Sums(
         layer=layer,
@@ -124,7 +127,7 @@ def _contraction(
         curves=tuple(curves),
         bound=layer.acc_bound,
         flat=isinstance(layer, Dense),
-        weights=encode_weights(codes, layer.weight_bits),
+        weights=rows.encoding.planes(rows.values),
     )
     if len(node.inputs) < 3 or not node.inputs[2]:
         return sums

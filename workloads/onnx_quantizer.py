@@ -7,6 +7,7 @@ Both are u = 0..2^M-1 with value s * (lowest + d * u - z), d = 1 or 2, so with t
     value = step * (c + offset),  step = s * d / 2,  offset = 2^M - 1 + 2 (lowest - z) / d.
 
 Eq. 15 of arXiv:1905.13389 has z = (2^M - 1) / 2 and offset 0, an unsigned integer offset 2^M - 1, two's complement -1.
+A narrow range leaves the top code unused.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workloads.encoded import Codes, Ints
-from workloads.layers import check_bits
+from workloads.encoded import Codes
+from workloads.layers import check_bits, max_code
 from workloads.onnx_graph import Array, GraphNode
+from workloads.onnx_weights import IntegerWeights
 from workloads.thresholds import SIGN_LADDER, Ladder, rounding_ladder
 
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
@@ -29,7 +31,7 @@ QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.gen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantizer:
-    """One Quant or BipolarQuant; `where` names it in errors, scale may be an array, 2^bits - missing levels exist."""
+    """One Quant or BipolarQuant; `where` names it in errors, scale and zero point may be arrays."""
 
     where: str
     bits: int
@@ -40,29 +42,21 @@ class Quantizer:
     bipolar: bool = False
 
     @property
-    def offset(self) -> int:
-        """The offset of its codes. Raises ValueError where the levels are no full set of odd codes plus an integer."""
-        check_bits(self.where, bitwidth=self.bits)
-        if not self.bipolar and self.highest - self.lowest + 1 != 2**self.bits:
-            raise ValueError(
-                f"{self.where}: levels must be all {2**self.bits} of {self.bits} bits, not the "
-                f"{self.highest - self.lowest + 1} of a narrow range (that encoding is not supported yet)"
-            )
-        distance = 2 if self.bipolar else 1
-        offset = 2**self.bits - 1 + 2 * (self.lowest - self._zero()) / distance
-        if offset.denominator != 1:
-            raise ValueError(
-                f"{self.where}: zero point must be a multiple of 1/2, not {float(self._zero())} "
-                f"(that encoding is not supported yet)"
-            )
-        return int(offset)
+    def distance(self) -> int:
+        """From one level to the next, in units of the scale."""
+        return 2 if self.bipolar else 1
 
     @property
     def codes(self) -> Codes:
-        """Its levels as codes of an activation. Raises ValueError for one scale per channel."""
+        """Its levels as codes of an activation. Raises ValueError for a scale or zero point per channel."""
+        check_bits(self.where, bitwidth=self.bits)
         if np.unique(self.scale).size != 1:
             raise ValueError(f"{self.where}: the scale of an activation must be one number, not one per channel")
-        return Codes(bits=self.bits, step=float(self.steps().flat[0]), offset=self.offset)
+        top = (self.highest - self.lowest) // self.distance
+        if top < 1:
+            raise ValueError(f"{self.where}: an activation must have at least two levels, not {top + 1}")
+        step = float(self.steps().flat[0])
+        return Codes(bits=self.bits, step=step, offset=max_code(self.bits) + self._lowest_value(), highest=top)
 
     @property
     def ladder(self) -> Ladder:
@@ -73,12 +67,26 @@ class Quantizer:
 
     def steps(self) -> npt.NDArray[np.float64]:
         """step of its codes, in the shape of the scale."""
-        return self.scale.astype(np.float64) * (1.0 if self.bipolar else 0.5)
+        return self.scale.astype(np.float64) * (self.distance / 2)
 
-    def constant_codes(self, values: Array) -> Ints:
-        """Odd codes of constants, rounded in the arithmetic they are stored in (float32), as QONNX executors do."""
-        levels = self._levels(values).astype(np.int64)
-        return levels if self.bipolar else 2 * (levels - self.lowest) - (2**self.bits - 1)
+    def weights(self, values: Array) -> IntegerWeights:
+        """Constants as integers, rounded in the arithmetic they are stored in (float32), as QONNX executors do."""
+        check_bits(self.where, bitwidth=self.bits)
+        doubled = np.rint(2 * np.asarray(self.zero_point, np.float64)).astype(np.int32)
+        if (doubled != 2 * self.zero_point).any() or (doubled % 2 != doubled.flat[0] % 2).any():
+            raise ValueError(
+                f"{self.where}: zero points must be multiples of 1/2, all whole or all not, "
+                f"not {np.unique(self.zero_point).tolist()[:4]}"
+            )
+        counts = 2 // self.distance
+        integers = counts * self._levels(values).astype(np.int32) - doubled
+        return IntegerWeights(
+            where=self.where,
+            values=integers,
+            steps=np.broadcast_to(self.steps(), integers.shape),
+            lowest=counts * self.lowest - int(doubled.max()),
+            highest=counts * self.highest - int(doubled.min()),
+        )
 
     def constant_values(self, values: Array) -> Array:
         """Constants rounded to the levels: a quantized bias, say. Raises ValueError if they overflow."""
@@ -95,9 +103,16 @@ class Quantizer:
         with np.errstate(over="ignore"):
             return np.asarray(np.round(np.clip(values / self.scale + self.zero_point, self.lowest, self.highest)))
 
+    def _lowest_value(self) -> int:
+        """What the lowest level stands for, in steps."""
+        value = 2 * (self.lowest - self._zero()) / self.distance
+        if value.denominator != 1:
+            raise ValueError(f"{self.where}: zero point must be a multiple of 1/2, not {float(self._zero())}")
+        return int(value)
+
     def _zero(self) -> Fraction:
         if np.unique(self.zero_point).size != 1:
-            raise ValueError(f"{self.where}: zero point must be one number, not one per channel (not supported yet)")
+            raise ValueError(f"{self.where}: zero point of an activation must be one number, not one per channel")
         return Fraction(float(self.zero_point.flat[0]))
 
 

@@ -18,6 +18,7 @@ from workloads.layers import Add, Conv, Dense, Layer, Pool, Shape
 from workloads.network import Node
 from workloads.onnx_graph import Array, Graph, GraphNode
 from workloads.onnx_quantizer import Quantizer, check_host_ties
+from workloads.onnx_weights import IntegerWeights
 from workloads.thresholds import Curve, fold
 
 Summing = Conv | Dense | Pool | Add
@@ -160,20 +161,15 @@ class Translation:
             )
         return [Fraction(value) for value in np.broadcast_to(array.ravel(), (channels,)).tolist()]
 
-    def weights(self, node: GraphNode, index: int) -> QuantizedConstant:
-        """Input `index` of a node, which must be quantized constants of offset 0."""
+    def weights(self, node: GraphNode, index: int) -> IntegerWeights:
+        """Input `index` of a node, which must be quantized constants, as integers."""
         value = self.value(node, index)
         if not isinstance(value, QuantizedConstant):
             raise ValueError(
                 f"{node}: weights {node.inputs[index]!r} must be constants behind a Quant or BipolarQuant, "
                 f"not {_WORDS[type(value)]}"
             )
-        if value.quantizer.offset:
-            raise ValueError(
-                f"{value.quantizer.where}: weights of {node} must be odd codes (zero point amid the levels), "
-                f"not codes with offset {value.quantizer.offset} (that encoding is not supported yet)"
-            )
-        return value
+        return value.quantizer.weights(value.array)
 
     def quantize_input(self, quantizer: Quantizer) -> CodeMap:
         """The codes of the graph input; a second quantizer is refused."""

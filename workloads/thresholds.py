@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from workloads.encoded import Thresholds
-from workloads.layers import ceil_div
+from workloads.layers import ceil_div, max_code
 
 HALF = Fraction(1, 2)
 
@@ -77,7 +77,7 @@ class Rung:
 
 
 Ladder = tuple[Rung, ...]
-"""Rungs in ascending order; the unsigned code is the number of rungs reached, so M bits need 2^M - 1."""
+"""Rungs in ascending order; the unsigned code is the number of rungs reached, so M bits have at most 2^M - 1."""
 
 SIGN_LADDER: Ladder = (Rung(Fraction(0), True),)
 """BipolarQuant: one rung at zero, and zero itself is +1."""
@@ -102,12 +102,14 @@ def level(ladder: Ladder, value: Fraction) -> int:
 def fold(curves: Sequence[Curve], ladder: Ladder, bound: int) -> Thresholds:
     """Thresholds of every channel, one curve each, for accumulators in -bound..bound.
 
-    sign = -1 where the curve falls; a level that no accumulator, or every one, reaches gets +-(bound + 1).
+    sign = -1 where the curve falls; a level that no accumulator, or every one, reaches gets +-(bound + 1). So do the levels
+    that a ladder of fewer than 2^M - 1 rungs does not have.
     """
     known = {curve: _fold_channel(curve, ladder, bound) for curve in set(curves)}
-    folded = [known[curve] for curve in curves]
+    folded, levels = [known[curve] for curve in curves], max_code(len(ladder).bit_length())
     sign = np.array([channel_sign for channel_sign, _ in folded], dtype=np.int64)
-    values = np.array([values for _, values in folded], dtype=np.int64).reshape(len(folded), len(ladder))
+    values = np.full((len(folded), levels), bound + 1, dtype=np.int64)
+    values[:, : len(ladder)] = np.array([values for _, values in folded]).reshape(len(folded), len(ladder))
     return Thresholds(sign, values)
 
 

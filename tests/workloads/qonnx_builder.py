@@ -22,7 +22,7 @@ class Levels:
 
     bits: int
     scale: Array | np.floating[Any]
-    zero: float = 0.0
+    zero: float | Array = 0.0
     signed: bool = False
     narrow: bool = False
     bipolar: bool = False

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,20 +79,29 @@ class RandomGraph:
 
     def hidden_levels(self) -> Levels:
         bits = self.bits()
-        kinds = [paper(bits), paper(bits), unsigned(bits, 1.5 / 2**bits), twos_complement(max(bits, 2), 2.5 / 2**bits)]
-        return kinds[self.rng.integers(4)]
+        more, scale = max(bits, 2), np.float32(2.5 / 2**bits)
+        kinds = [paper(bits), paper(bits), unsigned(bits, 1.5 / 2**bits), twos_complement(more, 2.5 / 2**bits)]
+        kinds += [Levels(more, scale, signed=True, narrow=True), Levels(more, scale, narrow=True)]
+        return kinds[self.rng.integers(len(kinds))]
 
     def weights(self, name: str, shape: tuple[int, ...], axis: int) -> str:
         bits = self.bits()
-        levels = paper(bits)
-        if self.chance(0.5):  # one scale per output channel, and for some the signed way to write odd codes
+        levels = paper(bits) if self.chance(0.5) else self.integer_levels(bits)
+        if self.chance(0.5):  # one scale per output channel
             sizes = [1] * len(shape)
             sizes[axis] = shape[axis]
             scale = self.rng.uniform(0.5, 1.5, sizes).astype(np.float32) * levels.scale
-            levels = Levels(bits, scale, levels.zero, bipolar=levels.bipolar)
-            if bits > 1 and self.chance(0.5):
-                levels = Levels(bits, scale, -0.5, signed=True)
+            levels = replace(levels, scale=scale)
         return self.builder.weights(name, self.rng.normal(0, 0.6, shape), levels)
+
+    def integer_levels(self, bits: int) -> Levels:
+        """Weights with a zero, or none, somewhere: two's complement, narrow (ternary at 2 bits), unsigned, shifted, odd."""
+        scale = np.float32(2 / 2**bits)
+        kinds = [Levels(bits, scale, float(self.rng.integers(-3, 4) if bits > 1 else 0))]
+        if bits > 1:
+            kinds += [Levels(bits, scale, signed=True), Levels(bits, scale, signed=True, narrow=True)]
+            kinds += [Levels(bits, scale, -0.5, signed=True), Levels(bits, scale, narrow=True)]
+        return kinds[self.rng.integers(len(kinds))]
 
     def affine(self, x: str, name: str, rank: int) -> str:
         """What stands between sums and quantizer: batch norm, constants on either side, Relu; slopes of both signs."""
@@ -315,6 +324,38 @@ def test_quantizers_become_codes(levels: Levels, codes: Codes, tmp_path: Path) -
     x = builder.quant("x", "input_quant", levels)
     builder.node("Conv", [x, builder.weights("w", np.ones((1, 2, 1, 1)), paper(1))], "conv", output="y")
     assert load(builder, tmp_path).input_codes == codes
+
+
+@pytest.mark.parametrize(
+    ("levels", "encoding"),
+    [
+        (paper(3), (3, 0, False)),
+        (paper(1), (1, 0, False)),
+        (Levels(4, np.float32(1), -0.5, signed=True), (4, 0, False)),
+        (twos_complement(4, 1), (4, -1, False)),
+        (Levels(4, np.float32(1), signed=True, narrow=True), (4, 1, False)),
+        (unsigned(4, 1), (4, 15, False)),
+        (Levels(4, np.float32(1), 6), (4, 3, False)),
+        (unsigned(1, 1), (1, 1, False)),
+        (Levels(2, np.float32(1), signed=True, narrow=True), (2, 0, True)),
+        (Levels(4, np.float32(5), signed=True), (2, 0, True)),  # only -1, 0 and 1 are used
+        # zero points of a channel: -100..255 are declared, -4..7 used
+        (Levels(8, np.float32(1), np.array([0, 100], np.float32).reshape(2, 1, 1, 1)), (4, 7, False)),
+    ],
+)
+def test_quantized_weights_become_planes(levels: Levels, encoding: tuple[int, int, bool], tmp_path: Path) -> None:
+    builder, values = Builder((1, 1, 3, 4)), np.array([*range(-4, 8)] * 2).reshape(2, 1, 3, 4)
+    x = builder.quant("x", "input_quant", paper(1))
+    builder.node("Conv", [x, builder.weights("w", values, levels)], "conv", output="y")
+    network = load(builder, tmp_path)
+    conv, weights = network.network.layers[0], network.parameters["conv"].weights
+    assert isinstance(conv, Conv)
+    assert weights is not None
+    assert (conv.weight_bits, conv.weight_offset, conv.ternary) == encoding
+    reals = reference(builder.model(), np.zeros((1, 1, 3, 4), np.float32))["w_quant_out"]
+    integers = decode_weights(weights, 12, ternary=conv.ternary) + conv.weight_offset
+    step = np.asarray(levels.scale) / (1 if levels.bipolar else 2)
+    np.testing.assert_allclose(integers.reshape(2, 1, 3, 4) * step, reals, rtol=1e-6)
 
 
 def test_weights_keep_their_codes_and_order(tmp_path: Path) -> None:
@@ -544,16 +585,9 @@ def test_scales_must_be_positive(name: str, scale: float, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
-            {"weights": Levels(2, np.float32(1), signed=True, narrow=True)},
-            ("w_quant", "narrow range", "not supported yet"),
-        ),
-        (
-            {"act": Levels(2, np.float32(1), signed=True, narrow=True)},
-            ("act", "3 of a narrow range", "not supported yet"),
-        ),
-        ({"weights": twos_complement(4, 1)}, ("w_quant", "conv", "offset -1", "not supported yet")),
-        ({"act": Levels(2, np.float32(1), zero=0.3)}, ("act", "multiple of 1/2", "not supported yet")),
+        ({"weights": Levels(2, np.float32(1), zero=0.3)}, ("w_quant", "multiples of 1/2")),
+        ({"act": Levels(2, np.float32(1), zero=0.3)}, ("act", "multiple of 1/2")),
+        ({"act": Levels(1, np.float32(1), narrow=True)}, ("act", "at least two levels, not 1")),
         ({"act": Levels(9, np.float32(1))}, ("act", "between 1 and 8, not 9")),
         ({"act": Levels(0, np.float32(1))}, ("act", "between 1 and 8")),
         (
