@@ -30,6 +30,7 @@ from workloads.layers import (
     Layer,
     MatMul,
     Shuffle,
+    Slice,
     Upsample,
     ceil_div,
     max_code,
@@ -106,7 +107,7 @@ def image(
 def _check_emitted(layer: Layer) -> None:
     """Raise ValueError for what docs/machine.md prices and simulates, but the SystemVerilog does not have."""
     where = f"layer {layer.name!r}"
-    if isinstance(layer, MatMul | Upsample | Concat | Shuffle | Host):
+    if isinstance(layer, MatMul | Upsample | Concat | Shuffle | Slice | Host):
         kind = type(layer).__name__.lower()
         raise ValueError(f"{where}: the engine has convolutions, dense layers, pools and adds, but no {kind}")
     if isinstance(layer, Conv | Dense) and (layer.ternary or layer.weight_offset):

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from workloads.layers import Conv, Dense, Layer, check_bits, sums
+from workloads.layers import Conv, Dense, Layer, Pair, Shape, check_bits, check_positive, sums
 from workloads.network import Network
 
 Planes = npt.NDArray[np.uint64]
@@ -109,17 +109,44 @@ class Parameters:
     affine: Affine | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """How the host puts in place what leaves the machine as sums of more than one layer, or before a move: no layer moves sums.
+
+    Maps of `layers` are joined along the channels; then b x b pixels come out of b^2 channels as in `moves.Shuffle`; of
+    that, a window of `size` (height, width) from `start` remains.
+    """
+
+    layers: tuple[str, ...]
+    block: int
+    start: Pair
+    size: Pair
+
+    def __post_init__(self) -> None:
+        check_positive("arrangement", layers=len(self.layers), block=self.block, height=self.size[0], width=self.size[1])
+
+
 @dataclass(frozen=True)
 class EncodedNetwork:
     """A network whose every output bit is decided. Raises ValueError, naming the layer, where parameters and shapes differ.
 
-    `source` says where it came from (file name, hash, what its publisher claims): text for reports, never arithmetic.
+    The outputs are those of the last layer, or of several as `arrangement` puts them together. `source` says where it came from (file name, hash, what its publisher claims): text for reports, never arithmetic.
     """
 
     network: Network
     input_codes: Codes
     parameters: Mapping[str, Parameters]
     source: Mapping[str, str] = field(default_factory=dict)
+    arrangement: Arrangement | None = None
+
+    @property
+    def out_shape(self) -> Shape:
+        """(channels, height, width) of the outputs."""
+        if self.arrangement is None:
+            return self.network.output.out_shape
+        shapes = {layer.name: layer.out_shape for layer in self.network.layers}
+        channels = sum(shapes[name][0] for name in self.arrangement.layers)
+        return (channels // self.arrangement.block**2, *self.arrangement.size)
 
     def __post_init__(self) -> None:
         if self.input_codes.bits != self.network.input.bits:
@@ -132,8 +159,26 @@ class EncodedNetwork:
         unknown = sorted(set(self.parameters) - {layer.name for layer in self.network.layers})
         if unknown:
             raise ValueError(f"network {self.network.name!r}: parameters must belong to a layer, not to {unknown[0]!r}")
+        if self.arrangement is not None:
+            _check_arrangement(self.network, self.arrangement)
         for layer in self.network.layers:
             _check_parameters(layer, self.parameters.get(layer.name, Parameters()))
+
+
+def _check_arrangement(network: Network, arrangement: Arrangement) -> None:
+    where, shapes = f"network {network.name!r}", {layer.name: layer.out_shape for layer in network.layers}
+    unknown = [name for name in arrangement.layers if name not in shapes]
+    if unknown:
+        raise ValueError(f"{where}: the output must be made of its layers, not of {unknown[0]!r}")
+    maps = [shapes[name] for name in arrangement.layers]
+    if len({shape[1:] for shape in maps}) > 1:
+        raise ValueError(f"{where}: the layers of the output must have one height and width, not {maps}")
+    block, channels = arrangement.block, sum(shape[0] for shape in maps)
+    if channels % block**2:
+        raise ValueError(f"{where}: block^2 = {block**2} must divide the {channels} channels of the output")
+    ends = [first + size for first, size in zip(arrangement.start, arrangement.size, strict=True)]
+    if min(arrangement.start) < 0 or ends[0] > maps[0][1] * block or ends[1] > maps[0][2] * block:
+        raise ValueError(f"{where}: the window of the output must lie in {maps[0][1] * block} x {maps[0][2] * block}")
 
 
 def weight_words(reduction: int) -> int:

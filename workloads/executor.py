@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from workloads import kernels
 from workloads.actions import Actions
-from workloads.encoded import EncodedNetwork, Parameters, Thresholds
+from workloads.encoded import Arrangement, EncodedNetwork, Parameters, Thresholds
 from workloads.encoding import (
     Bits,
     Floats,
@@ -45,6 +45,7 @@ from workloads.layers import (
     MatMul,
     Move,
     Shuffle,
+    Slice,
     Upsample,
     Vector,
     Weighted,
@@ -161,18 +162,21 @@ class _Emitted:
 def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
     encoded, network = prepared.encoded, prepared.encoded.network
     maps = {network.input.name: np.moveaxis(quantize_unsigned(inputs, encoded.input_codes), 0, -1)}
-    actions, integers = {}, {}
+    actions, integers, left = {}, {}, {}
+    leaving = encoded.arrangement.layers if encoded.arrangement else (network.output.name,)
     for node in network.nodes:
         name = node.layer.name
         emitted = _layer(prepared, node.layer, [maps[source] for source in node.inputs])
         actions[name] = emitted.actions
         if emitted.codes is not None:
             maps[name] = emitted.codes
+        if name in leaving:
+            left[name] = _outputs(emitted, encoded.parameters.get(name, Parameters()))
         if keep:
             integers[name] = _images_first(emitted.sums)
     bits = {network.input.name: network.input.bits} | {layer.name: layer.out_bits or 0 for layer in network.layers}
     kept = {name: signed(_images_first(value), bits[name]) for name, value in maps.items()} if keep else {}
-    outputs = _outputs(emitted.sums, encoded.parameters.get(name, Parameters()))
+    outputs = _arranged([left[name] for name in leaving], encoded.arrangement)
     return Run(outputs=outputs, actions=MappingProxyType(actions), integers=integers, codes=kept)
 
 
@@ -184,12 +188,20 @@ def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitte
         return _multiply(layer, sources, parameters, width)
     if isinstance(layer, Flatten):
         return _passed(layer, np.ascontiguousarray(sources[0]).reshape(*layer.out_shape, -1), Actions())
-    if isinstance(layer, Concat | Shuffle):
-        moved = np.concatenate(sources) if isinstance(layer, Concat) else kernels.to_space(sources[0], layer.block)
-        return _passed(layer, moved, _copied(layer, 1, width))
+    if isinstance(layer, Concat | Shuffle | Slice):
+        return _passed(layer, _moved(layer, sources), _copied(layer, 1, width))
     if isinstance(layer, Host):
         raise ValueError(f"layer {layer.name!r}: must be computed by the host ({layer.function}), not by the machine")
     return _vector(layer, sources, parameters, width)
+
+
+def _moved(layer: Move, sources: Sequence[Bits]) -> Bits:
+    if isinstance(layer, Concat):
+        return np.concatenate(sources)
+    if isinstance(layer, Shuffle):
+        return kernels.to_space(sources[0], layer.block)
+    channels, rows, cols = (slice(first, first + n) for first, n in zip(layer.start, layer.out_shape, strict=True))
+    return np.ascontiguousarray(sources[0][channels, rows, cols])
 
 
 def _vector(layer: Vector, sources: Sequence[Bits], parameters: Parameters, width: int) -> _Emitted:
@@ -369,12 +381,22 @@ def _plane_words(layer: Layer, planes: int, width: int) -> int:
     return planes * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
 
 
-def _outputs(sums: Integers, parameters: Parameters) -> Floats:
-    """value = scale * acc + bias per channel: the first floats since the input was quantized."""
-    values = _images_first(sums).astype(np.float64)
+def _outputs(emitted: _Emitted, parameters: Parameters) -> Floats:
+    """value = scale * x + bias per channel of sums or codes: the first floats since the input was quantized."""
+    values = _images_first(emitted.sums).astype(np.float64)
     if parameters.affine is not None:
         values = values * parameters.affine.scale[:, None, None] + parameters.affine.bias[:, None, None]
-    return values[:, :, 0, 0] if values.shape[2:] == (1, 1) else values
+    return values
+
+
+def _arranged(maps: Sequence[Floats], arrangement: Arrangement | None) -> Floats:
+    """(images, channels, height, width), or (images, channels) where that is all."""
+    values = maps[0]
+    if arrangement is not None:
+        joined = np.moveaxis(np.concatenate(maps, axis=1), 0, -1)
+        (top, left), (height, width) = arrangement.start, arrangement.size
+        values = np.moveaxis(kernels.to_space(joined, arrangement.block)[:, top : top + height, left : left + width], -1, 0)
+    return values[:, :, 0, 0] if values.shape[2:] == (1, 1) else np.ascontiguousarray(values)
 
 
 def _images_first(maps: npt.NDArray[Any]) -> Ints:

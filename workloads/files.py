@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from workloads.encoded import Affine, Codes, EncodedNetwork, Parameters, Thresholds
-from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool, Shuffle, Upsample
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool, Shuffle, Slice, Upsample
 from workloads.network import Input, Network, Node
 
 FORMAT = "dse-network"
@@ -40,6 +40,7 @@ LAYERS: dict[str, type[Layer]] = {
     "upsample": Upsample,
     "concat": Concat,
     "shuffle": Shuffle,
+    "slice": Slice,
     "flatten": Flatten,
     "host": Host,
 }
@@ -50,6 +51,7 @@ _LENGTHS = {
     "out_shape": 3,
     "other_shape": 3,
     "shape": 3,
+    "start": 3,
     "kernel": 2,
     "stride": 2,
     "dilation": 2,

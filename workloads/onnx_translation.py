@@ -1,7 +1,7 @@
 """The state of an import: what is known of every tensor so far, and the layers finished so far.
 
-A tensor is one of five things: the raw graph input, a constant, a quantized constant, a map of codes, or sums: the
-accumulators of a layer with the curve that leads from them to the real value, waiting for a quantizer.
+A tensor is one of these: the raw graph input, a constant, a quantized constant, a map of codes, or sums: the accumulators of
+a layer with the curve that leads from them to the real value, waiting for a quantizer; sums of several layers may be joined.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from fractions import Fraction
 
 import numpy as np
 
-from workloads.encoded import Affine, Codes, Floats, Parameters, Planes
-from workloads.layers import Add, Conv, Dense, Layer, Pool, Shape
+from workloads.encoded import Affine, Arrangement, Codes, Floats, Parameters, Planes
+from workloads.layers import Add, Concat, Conv, Dense, Layer, MatMul, Pair, Pool, Shape, Shuffle, Slice, Upsample
+from workloads.multipliers import smallest
 from workloads.network import Node
 from workloads.onnx_graph import Array, Graph, GraphNode
 from workloads.onnx_quantizer import Quantizer, check_host_ties
 from workloads.onnx_weights import IntegerWeights
 from workloads.thresholds import Curve, fold
 
-Summing = Conv | Dense | Pool | Add
+Summing = Conv | Dense | MatMul | Pool | Add | Upsample
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,81 @@ class Sums:
     bound: int
     flat: bool
     weights: Planes | None = None
+    source: CodeMap | None = None
+    """The codes that the layer does nothing to but change their levels (`requantized`)."""
+
+    @property
+    def name(self) -> str:
+        """Of the layer."""
+        return self.layer.name
+
+    @property
+    def channels(self) -> int:
+        """Channels of the map."""
+        return len(self.curves)
+
+    @property
+    def out_shape(self) -> Shape:
+        """(channels, height, width) of the map."""
+        return self.layer.out_shape
 
     def scaled(self, slopes: Sequence[Fraction], intercepts: Sequence[Fraction]) -> Sums:
         """The sums followed by slope * x + intercept, one of each a channel."""
-        curves = [curve.scaled(a, b) for curve, a, b in zip(self.curves, slopes, intercepts, strict=True)]
-        return replace(self, curves=tuple(curves))
+        return replace(self, curves=_scaled(self.curves, slopes, intercepts))
 
 
-Value = RawInput | Constant | QuantizedConstant | CodeMap | Sums
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Sums of several layers as one map: `parts` along the channels, then b x b pixels out of b^2 channels, then a window of that.
+
+    `curves` are those of all channels of the parts, in order; they stand for the parts' own. The window begins at `start` and
+    has `size` (None: all). A part is one layer, or joined itself.
+    """
+
+    name: str
+    parts: tuple[Sums | Joined, ...]
+    curves: tuple[Curve, ...]
+    block: int = 1
+    start: Pair = (0, 0)
+    size: Pair | None = None
+    flat: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Channels of the map."""
+        return len(self.curves) // self.block**2
+
+    @property
+    def spread(self) -> Shape:
+        """(channels, height, width) before the window."""
+        _, height, width = self.parts[0].out_shape
+        return (self.channels, height * self.block, width * self.block)
+
+    @property
+    def out_shape(self) -> Shape:
+        """(channels, height, width) of the map."""
+        return self.spread if self.size is None else (self.channels, *self.size)
+
+    def scaled(self, slopes: Sequence[Fraction], intercepts: Sequence[Fraction]) -> Joined:
+        """The sums followed by slope * x + intercept, one of each a channel of the map: the b^2 phases share them."""
+        phases = self.block**2
+        return replace(self, curves=_scaled(self.curves, [*slopes] * phases, [*intercepts] * phases))
+
+    def shared(self) -> tuple[Sums | Joined, ...]:
+        """The parts with their share of the curves."""
+        first, parts = 0, []
+        for part in self.parts:
+            last = first + len(part.curves)
+            parts.append(replace(part, curves=self.curves[first:last]))
+            first = last
+        return tuple(parts)
+
+
+def _scaled(curves: Sequence[Curve], slopes: Sequence[Fraction], shifts: Sequence[Fraction]) -> tuple[Curve, ...]:
+    return tuple(curve.scaled(a, b) for curve, a, b in zip(curves, slopes, shifts, strict=True))
+
+
+Value = RawInput | Constant | QuantizedConstant | CodeMap | Sums | Joined
 
 _WORDS = {
     RawInput: "the graph input",
@@ -80,6 +148,7 @@ _WORDS = {
     QuantizedConstant: "a quantized constant",
     CodeMap: "codes",
     Sums: "sums",
+    Joined: "sums",
 }
 
 
@@ -103,9 +172,9 @@ class Translation:
         """What input `index` of a node is. Sums read by two nodes and arithmetic on the raw input are refused."""
         name = node.inputs[index]
         value = self.values[name]
-        if isinstance(value, Sums) and self._readers[name] > 1:
+        if isinstance(value, Sums | Joined) and self._readers[name] > 1:
             raise ValueError(
-                f"{node}: the sums {name!r} of layer {value.layer.name!r} must be read by one node, "
+                f"{node}: the sums {name!r} of layer {value.name!r} must be read by one node, "
                 f"not {self._readers[name]} (quantize before branching)"
             )
         if isinstance(value, RawInput) and node.op not in ("Quant", "IntQuant", "BipolarQuant", "Identity"):
@@ -123,10 +192,12 @@ class Translation:
             raise ValueError(f"{node}: input {node.inputs[index]!r} must be codes, as a Quant emits, not {word}")
         return value
 
-    def sums(self, node: GraphNode, index: int) -> Sums:
-        """Input `index` of a node, which must be sums."""
+    def sums(self, node: GraphNode, index: int) -> Sums | Joined:
+        """Input `index` of a node, which must be sums, or codes whose levels are to be changed."""
         value = self.value(node, index)
-        if not isinstance(value, Sums):
+        if isinstance(value, CodeMap):
+            return requantized(node.name, value)
+        if not isinstance(value, Sums | Joined):
             raise ValueError(
                 f"{node}: input {node.inputs[index]!r} must be the sums of a Conv, MatMul, Gemm, Add or average pool, "
                 f"not {_WORDS[type(value)]}"
@@ -146,13 +217,13 @@ class Translation:
             raise ValueError(f"{node}: input {node.inputs[index]!r} must be a constant, not {_WORDS[type(value)]}")
         return value.array
 
-    def per_channel(self, node: GraphNode, index: int, sums: Sums, *, vector: bool = False) -> list[Fraction]:
+    def per_channel(self, node: GraphNode, index: int, sums: Sums | Joined, *, vector: bool = False) -> list[Fraction]:
         """Constant input `index` as one exact number a channel of `sums`; ValueError if it varies along another axis.
 
         Broadcasting aligns the last axes, so a plain vector is per channel only for matrices; a BatchNormalization and
         a bias name the channels themselves (`vector`).
         """
-        array, channels, rank = self.constant(node, index), len(sums.curves), 2 if sums.flat else 4
+        array, channels, rank = self.constant(node, index), sums.channels, 2 if sums.flat else 4
         aligned = array.reshape(-1, *(1,) * (rank - 2)) if vector and array.ndim == 1 else array
         shape = (1,) * (rank - aligned.ndim) + aligned.shape
         if len(shape) != rank or shape[1] not in (1, channels) or array.size != shape[1]:
@@ -186,27 +257,81 @@ class Translation:
             from_host=True,
         )
 
-    def quantize_sums(self, sums: Sums, quantizer: Quantizer) -> CodeMap:
-        """Finish a layer: its thresholds follow from curve and quantizer."""
+    def quantize_sums(self, sums: Sums | Joined, quantizer: Quantizer) -> CodeMap:
+        """Finish a layer: its thresholds follow from curve and quantizer. Of joined sums every part, and then the moves."""
         codes = quantizer.codes
+        if isinstance(sums, Joined):
+            return self._move(sums, [self.quantize_sums(part, quantizer) for part in sums.shared()])
+        if sums.source is not None and sums.source.codes == codes and sums.curves == requantized("", sums.source).curves:
+            return sums.source
         layer = replace(sums.layer, out_bits=codes.bits)
         thresholds = fold(sums.curves, quantizer.ladder, sums.bound)
+        if isinstance(layer, Add):
+            layer, thresholds = smallest(layer, thresholds)
         self.finish(layer, sums.inputs, Parameters(weights=sums.weights, thresholds=thresholds))
         return CodeMap(producer=layer.name, shape=layer.out_shape, codes=codes, flat=sums.flat)
 
-    def emit_sums(self, sums: Sums) -> None:
-        """Finish the last layer: its sums leave the machine, and the host computes scale * acc + bias."""
+    def _move(self, sums: Joined, parts: Sequence[CodeMap]) -> CodeMap:
+        """Joined maps of codes put in place; the last move bears the name."""
+        first, bits = parts[0], parts[0].codes.bits
+        moves = [len(parts) > 1, sums.block > 1, sums.out_shape != sums.spread]
+        names = [sums.name if not any(moves[place + 1 :]) else f"{sums.name}_{part}" for place, part in enumerate(("parts", "spread", ""))]
+        made = first
+        if moves[0]:
+            widths = tuple(part.shape[0] for part in parts)
+            shape = (sum(widths), *first.shape[1:])
+            joined = Concat(name=names[0], in_shape=shape, parts=widths, act_bits=bits)
+            self.finish(joined, tuple(part.producer for part in parts))
+            made = replace(made, producer=joined.name, shape=shape)
+        if moves[1]:
+            spread = Shuffle(name=names[1], in_shape=made.shape, block=sums.block, act_bits=bits)
+            self.finish(spread, (made.producer,))
+            made = replace(made, producer=spread.name, shape=spread.out_shape)
+        if moves[2]:
+            made = self.cut(names[2], made, (0, *sums.start), sums.out_shape)
+        return replace(made, from_host=made.from_host and not any(moves), flat=sums.flat)
+
+    def cut(self, name: str, source: CodeMap, start: Shape, shape: Shape) -> CodeMap:
+        """A window of a map of codes."""
+        layer = Slice(name=name, in_shape=source.shape, out_shape=shape, start=start, act_bits=source.codes.bits)
+        self.finish(layer, (source.producer,))
+        return replace(source, producer=name, shape=shape, from_host=False)
+
+    def emit_sums(self, sums: Sums | Joined) -> Arrangement | None:
+        """Finish the last layer, or layers: sums leave the machine, and the host computes scale * acc + bias and puts them in place."""
+        if isinstance(sums, Joined):
+            for part in sums.shared():
+                self.emit_sums(part)
+            return Arrangement(
+                layers=tuple(part.name for part in sums.parts), block=sums.block, start=sums.start, size=sums.out_shape[1:]
+            )
         affine = Affine(
             _floats(sums, [curve.lines[0].slope for curve in sums.curves]),
             _floats(sums, [curve.lines[0].intercept for curve in sums.curves]),
         )
         self.finish(sums.layer, sums.inputs, Parameters(weights=sums.weights, affine=affine))
+        return None
 
     def finish(self, layer: Layer, inputs: tuple[str, ...], parameters: Parameters | None = None) -> None:
         """Append a layer; one that needs no parameters has no entry."""
         self.nodes.append(Node(layer, inputs))
         if parameters is not None:
             self.parameters[layer.name] = parameters
+
+
+def requantized(name: str, source: CodeMap) -> Sums:
+    """Codes as sums over windows of one position, so that thresholds can give them other levels: step * (c + offset)."""
+    bits, step = source.codes.bits, Fraction(source.codes.step)
+    layer = Pool(name=name, kind="average", in_shape=source.shape, kernel=(1, 1), act_bits=bits, out_bits=None)
+    curve = Curve().scaled(step, step * source.codes.offset)
+    return Sums(
+        layer=layer,
+        inputs=(source.producer,),
+        curves=(curve,) * source.shape[0],
+        bound=layer.acc_bound,
+        flat=source.flat,
+        source=source,
+    )
 
 
 def _floats(sums: Sums, values: list[Fraction]) -> Floats:
