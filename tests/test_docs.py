@@ -41,7 +41,7 @@ from tests.workloads.qonnx_builder import Builder, Levels, paper, unsigned
 from workloads.layers import Conv
 from workloads.network import Input, Network, Node
 from workloads.onnx_import import load_onnx
-from workloads.onnx_nodes import OPERATORS
+from workloads.onnx_operators import OPERATORS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/*/*.md")])

@@ -123,14 +123,17 @@ class Arrangement:
     size: Pair
 
     def __post_init__(self) -> None:
-        check_positive("arrangement", layers=len(self.layers), block=self.block, height=self.size[0], width=self.size[1])
+        check_positive(
+            "arrangement", layers=len(self.layers), block=self.block, height=self.size[0], width=self.size[1]
+        )
 
 
 @dataclass(frozen=True)
 class EncodedNetwork:
     """A network whose every output bit is decided. Raises ValueError, naming the layer, where parameters and shapes differ.
 
-    The outputs are those of the last layer, or of several as `arrangement` puts them together. `source` says where it came from (file name, hash, what its publisher claims): text for reports, never arithmetic.
+    The outputs are those of the last layer, or of several as `arrangement` puts them together. `source` says
+    where it came from (file name, hash, what its publisher claims): text for reports, never arithmetic.
     """
 
     network: Network

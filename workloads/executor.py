@@ -171,7 +171,7 @@ def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
         if emitted.codes is not None:
             maps[name] = emitted.codes
         if name in leaving:
-            left[name] = _outputs(emitted, encoded.parameters.get(name, Parameters()))
+            left[name] = _outputs(node.layer, emitted, encoded.parameters.get(name, Parameters()))
         if keep:
             integers[name] = _images_first(emitted.sums)
     bits = {network.input.name: network.input.bits} | {layer.name: layer.out_bits or 0 for layer in network.layers}
@@ -381,9 +381,10 @@ def _plane_words(layer: Layer, planes: int, width: int) -> int:
     return planes * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
 
 
-def _outputs(emitted: _Emitted, parameters: Parameters) -> Floats:
-    """value = scale * x + bias per channel of sums or codes: the first floats since the input was quantized."""
-    values = _images_first(emitted.sums).astype(np.float64)
+def _outputs(layer: Layer, emitted: _Emitted, parameters: Parameters) -> Floats:
+    """value = scale * x + bias per channel, x the codes or else the sums: the first floats since the input was quantized."""
+    codes = None if emitted.codes is None else signed(emitted.codes, layer.out_bits or 0)
+    values = _images_first(emitted.sums if codes is None else codes).astype(np.float64)
     if parameters.affine is not None:
         values = values * parameters.affine.scale[:, None, None] + parameters.affine.bias[:, None, None]
     return values
@@ -395,7 +396,9 @@ def _arranged(maps: Sequence[Floats], arrangement: Arrangement | None) -> Floats
     if arrangement is not None:
         joined = np.moveaxis(np.concatenate(maps, axis=1), 0, -1)
         (top, left), (height, width) = arrangement.start, arrangement.size
-        values = np.moveaxis(kernels.to_space(joined, arrangement.block)[:, top : top + height, left : left + width], -1, 0)
+        values = np.moveaxis(
+            kernels.to_space(joined, arrangement.block)[:, top : top + height, left : left + width], -1, 0
+        )
     return values[:, :, 0, 0] if values.shape[2:] == (1, 1) else np.ascontiguousarray(values)
 
 

@@ -53,8 +53,11 @@ class _Pairs:
 
     def _below(self, boundary: int) -> Ints:
         """For every x: how many y, ascending, lie below the boundary."""
-        lacking = np.array([-((self._first * x - boundary) // self._second) for x in self._codes.tolist()], dtype=object)
-        return np.searchsorted(self._codes, np.clip(lacking, -1000, 1000).astype(np.int64))
+        lacking = np.array(
+            [-((self._first * x - boundary) // self._second) for x in self._codes.tolist()], dtype=object
+        )
+        found: Ints = np.searchsorted(self._codes, np.clip(lacking, -1000, 1000).astype(np.int64))
+        return found
 
     def interval(self, boundaries: Ints) -> tuple[Fraction, Fraction | None]:
         """Bounds of r = a_1 / a_2, both excluded: -dy / dx from below where dx > 0, from above where dx < 0."""
@@ -67,7 +70,10 @@ class _Pairs:
             with np.errstate(divide="ignore"):
                 slopes = -dy / dx
             # Slopes are quotients of integers below 512, so doubles order them exactly.
-            for found, right in ((_extreme(dx > 0, slopes, dx, dy, -1), True), (_extreme(dx < 0, slopes, dx, dy, 1), False)):
+            for found, right in (
+                (_extreme(dx > 0, slopes, dx, dy, -1), True),
+                (_extreme(dx < 0, slopes, dx, dy, 1), False),
+            ):
                 if found is not None and right:
                     low = max(low, found)
                 elif found is not None:

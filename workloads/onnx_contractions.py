@@ -19,7 +19,7 @@ from workloads.thresholds import Curve
 
 def conv(state: Translation, node: GraphNode) -> Value:
     """Conv: sums of codes times weights, zero padded; an optional bias."""
-    source, weights = state.codes(node, 0), _weights(state, node, 4)
+    source, weights = state.codes(node, 0), weights_of(state, node, 4)
     out_channels, group_channels, *kernel = weights.values.shape
     groups, window = node.integer("group", 1), read_window(node, (kernel[0], kernel[1]), map_shape(node, source))
     if source.shape[0] != group_channels * groups:
@@ -39,34 +39,34 @@ def conv(state: Translation, node: GraphNode) -> Value:
         padding=window.padding,
         dilation=window.dilation,
         groups=groups,
-        pad_code=_pad_code(node, source, window.padding),
+        pad_code=pad_code(node, source, window.padding),
         weight_offset=encoding.offset,
         ternary=encoding.ternary,
         from_host=source.from_host,
     )
-    rows = _Rows(weights.values.reshape(out_channels, -1), weights.channel_steps(0), encoding)
-    return _contraction(state, node, layer, source, rows)
+    rows = Rows(weights.values.reshape(out_channels, -1), weights.channel_steps(0), encoding)
+    return contraction(state, node, layer, source, rows)
 
 
 def matmul(state: Translation, node: GraphNode) -> Value:
     """MatMul of (batch, features) codes with (features, outputs) weights."""
-    source, weights = state.codes(node, 0), _weights(state, node, 2)
-    return _dense(state, node, source, _Rows(weights.values.T, weights.channel_steps(1), weight_encoding(weights)))
+    source, weights = state.codes(node, 0), weights_of(state, node, 2)
+    return _dense(state, node, source, Rows(weights.values.T, weights.channel_steps(1), weight_encoding(weights)))
 
 
 def gemm(state: Translation, node: GraphNode) -> Value:
     """Gemm, alpha * codes @ weights + beta * bias, weights transposed or not."""
     if node.integer("transA", 0):
         raise ValueError(f"{node}: transA must be 0, not {node.integer('transA', 0)}")
-    source, weights = state.codes(node, 0), _weights(state, node, 2)
+    source, weights = state.codes(node, 0), weights_of(state, node, 2)
     transposed, alpha = bool(node.integer("transB", 0)), Fraction(node.real("alpha", 1.0))
     steps = [step * alpha for step in weights.channel_steps(0 if transposed else 1)]
     values = weights.values if transposed else weights.values.T
-    return _dense(state, node, source, _Rows(values, steps, weight_encoding(weights)))
+    return _dense(state, node, source, Rows(values, steps, weight_encoding(weights)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class Rows:
     """Weights (out_channels, N) of a layer, real = step of the row * value, and the planes that they become."""
 
     values: Integers
@@ -74,7 +74,7 @@ class _Rows:
     encoding: WeightEncoding
 
 
-def _pad_code(node: GraphNode, source: CodeMap, padding: tuple[int, int, int, int]) -> int | None:
+def pad_code(node: GraphNode, source: CodeMap, padding: tuple[int, int, int, int]) -> int | None:
     """How real zero is padded: masked taps at offset 0, the code of zero where there is one."""
     if not any(padding) or source.codes.offset == 0:
         return None
@@ -86,7 +86,8 @@ def _pad_code(node: GraphNode, source: CodeMap, padding: tuple[int, int, int, in
     return source.codes.zero_code
 
 
-def _weights(state: Translation, node: GraphNode, rank: int) -> IntegerWeights:
+def weights_of(state: Translation, node: GraphNode, rank: int) -> IntegerWeights:
+    """Input 1 of a node as integers of so many axes."""
     weights = state.weights(node, 1)
     shape = weights.values.shape
     if len(shape) != rank or not weights.values.size:
@@ -94,7 +95,7 @@ def _weights(state: Translation, node: GraphNode, rank: int) -> IntegerWeights:
     return weights
 
 
-def _dense(state: Translation, node: GraphNode, source: CodeMap, rows: _Rows) -> Sums:
+def _dense(state: Translation, node: GraphNode, source: CodeMap, rows: Rows) -> Sums:
     if not source.flat:
         raise ValueError(
             f"{node}: input {node.inputs[0]!r} must be (batch, features), not a map: put a Flatten before it"
@@ -113,10 +114,10 @@ def _dense(state: Translation, node: GraphNode, source: CodeMap, rows: _Rows) ->
         ternary=rows.encoding.ternary,
         from_host=source.from_host,
     )
-    return _contraction(state, node, layer, source, rows)
+    return contraction(state, node, layer, source, rows)
 
 
-def _contraction(state: Translation, node: GraphNode, layer: Conv | Dense, source: CodeMap, rows: _Rows) -> Sums:
+def contraction(state: Translation, node: GraphNode, layer: Conv | Dense, source: CodeMap, rows: Rows) -> Sums:
     """real = step_x step_w (acc + offset_x sum w) + bias, with acc = sum c_x w and w = c_w + offset_w."""
     slopes = [Fraction(source.codes.step) * step for step in rows.steps]
     shifts = [source.codes.offset * total for total in rows.values.sum(axis=1, dtype=np.int64).tolist()]

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workloads.encoded import EncodedNetwork
-from workloads.layers import Pool
+from workloads.encoded import Arrangement, EncodedNetwork
+from workloads.layers import Pool, Upsample
 from workloads.network import Input, Network
 from workloads.onnx_graph import Graph, GraphNode, read_graph
-from workloads.onnx_nodes import OPERATORS
-from workloads.onnx_translation import Sums, Translation
+from workloads.onnx_operators import OPERATORS
+from workloads.onnx_pads import merge_pads
+from workloads.onnx_translation import WORDS, CodeMap, Joined, Sums, Translation
 
 
 def load_onnx(path: str | Path) -> EncodedNetwork:
@@ -30,17 +31,19 @@ def load_onnx(path: str | Path) -> EncodedNetwork:
 
 def translate(graph: Graph) -> EncodedNetwork:
     """A graph as an encoded network."""
+    graph = merge_pads(graph)
     _check_supported(graph)
     state = Translation(graph)
     for node in graph.nodes:
         _check_arity(node)
-        state.values[node.outputs[0]] = OPERATORS[node.op].translate(state, node)
-    _emit(state)
+        made = OPERATORS[node.op].translate(state, node)
+        state.values |= zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True)
+    arrangement = _emit(state)
     if state.input_codes is None:
         raise ValueError(f"graph input {graph.input_name!r}: must pass through one Quant or BipolarQuant to the output")
     source = Input(name=graph.input_name, shape=graph.input_shape, bits=state.input_codes.bits)
     network = Network(graph.name, source, tuple(state.nodes))
-    return EncodedNetwork(network, state.input_codes, state.parameters, graph.source)
+    return EncodedNetwork(network, state.input_codes, state.parameters, graph.source, arrangement)
 
 
 def _check_supported(graph: Graph) -> None:
@@ -59,20 +62,24 @@ def _check_arity(node: GraphNode) -> None:
     allowed = OPERATORS[node.op].inputs
     if len(node.inputs) not in allowed or not all(node.inputs[: allowed.start]):
         raise ValueError(f"{node}: must have {' or '.join(map(str, allowed))} inputs, not {list(node.inputs)}")
-    if len(list(filter(None, node.outputs))) != 1 or not node.outputs[0]:
+    if not all(node.outputs) or (len(node.outputs) != 1 and node.op != "Split"):
         raise ValueError(f"{node}: must have one output, not {list(node.outputs)}")
 
 
-def _emit(state: Translation) -> None:
-    """Finish the layer that computes the graph output."""
+def _emit(state: Translation) -> Arrangement | None:
+    """Finish the layer, or layers, that compute the graph output."""
     name = state.graph.output_name
     value, where = state.values[name], f"graph output {name!r}"
-    if not isinstance(value, Sums):
-        raise ValueError(f"{where}: must be the sums of a last layer, scaled or not, not codes (drop the last Quant)")
-    if isinstance(value.layer, Pool):
-        raise ValueError(
-            f"{where}: the average pool {value.layer.name!r} must be followed by a Quant, not end the network"
-        )
+    if isinstance(value, CodeMap) and value.producer != state.graph.input_name:
+        state.emit_codes(value)
+        return None
+    if not isinstance(value, Sums | Joined):
+        raise ValueError(f"{where}: must be the sums or codes of a last layer, not {WORDS[type(value)]}")
+    for part in (value,) if isinstance(value, Sums) else value.parts:
+        if not isinstance(part, Sums):
+            raise ValueError(f"{where}: the sums of {part.name!r} must be followed by a Quant, not end the network")
+        if isinstance(part.layer, Pool | Upsample):
+            raise ValueError(f"{where}: {part.name!r} must be followed by a Quant, not end the network")
     if any(len(curve.lines) > 1 for curve in value.curves):
-        raise ValueError(f"{where}: must be an affine function of the sums of {value.layer.name!r}, without a Relu")
-    state.emit_sums(value)
+        raise ValueError(f"{where}: must be an affine function of the sums of {value.name!r}, without a Relu")
+    return state.emit_sums(value)

@@ -1,32 +1,33 @@
-"""What each ONNX operator does to codes and sums: one short function an operator, and the table `OPERATORS`."""
+"""What each ONNX operator does to codes and sums: one short function an operator, and the table `NODES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
 import numpy as np
 
-from workloads.layers import Add, Flatten, Pool
+from workloads.layers import Flatten, Pool
 from workloads.onnx_contractions import conv, gemm, matmul
-from workloads.onnx_graph import STANDARD_DOMAINS, Array, GraphNode
+from workloads.onnx_graph import Array, GraphNode
 from workloads.onnx_quantizer import QUANT_DOMAINS, Quantizer, read_quantizer
-from workloads.onnx_translation import CodeMap, Constant, QuantizedConstant, RawInput, Sums, Translation, Value
-from workloads.onnx_windows import Window, kernel_shape, map_shape, read_window
-from workloads.thresholds import Curve
+from workloads.onnx_residual import residual
+from workloads.onnx_translation import (
+    CodeMap,
+    Constant,
+    Joined,
+    Operator,
+    QuantizedConstant,
+    RawInput,
+    Sums,
+    Translation,
+    Value,
+    requantized,
+)
+from workloads.onnx_windows import kernel_shape, map_shape, read_window
 
 ONE, ZERO = Fraction(1), Fraction(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """How many inputs an operator takes, where it is registered, and how it is translated."""
-
-    inputs: range
-    translate: Callable[[Translation, GraphNode], Value]
-    domains: tuple[str, ...] = STANDARD_DOMAINS
 
 
 def quant(state: Translation, node: GraphNode) -> Value:
@@ -37,11 +38,11 @@ def quant(state: Translation, node: GraphNode) -> Value:
         return _quantized_constant(node, value.array, quantizer)
     if isinstance(value, RawInput):
         return state.quantize_input(quantizer)
-    if isinstance(value, Sums):
+    if isinstance(value, CodeMap):
+        return state.quantize_sums(requantized(node.name, value), quantizer)
+    if isinstance(value, Sums | Joined):
         return state.quantize_sums(value, quantizer)
-    if isinstance(value, CodeMap) and value.codes == quantizer.codes:
-        return value
-    raise ValueError(f"{node}: input {node.inputs[0]!r} must be sums, not codes with other levels (not supported yet)")
+    raise ValueError(f"{node}: input {node.inputs[0]!r} must be sums or codes, not a quantized constant")
 
 
 def batch_normalization(state: Translation, node: GraphNode) -> Value:
@@ -64,13 +65,15 @@ def batch_normalization(state: Translation, node: GraphNode) -> Value:
 def add(state: Translation, node: GraphNode) -> Value:
     """A constant added to sums, or two maps of codes added: a residual connection."""
     if not (state.is_constant(node, 0) or state.is_constant(node, 1)):
-        return _residual(node, state.codes(node, 0), state.codes(node, 1))
+        return residual(state, node, 1)
     sums, constants = _sums_and_constants(state, node)
     return sums.scaled([ONE] * len(constants), constants)
 
 
 def subtract(state: Translation, node: GraphNode) -> Value:
-    """Sums minus a constant, or a constant minus sums."""
+    """Sums minus a constant, a constant minus sums, or one map of codes minus another."""
+    if not (state.is_constant(node, 0) or state.is_constant(node, 1)):
+        return residual(state, node, -1)
     sums, constants = _sums_and_constants(state, node)
     sign = Fraction(-1) if state.is_constant(node, 0) else ONE
     return sums.scaled([sign] * len(constants), [-sign * value for value in constants])
@@ -134,23 +137,10 @@ def max_pool(state: Translation, node: GraphNode) -> Value:
     return replace(source, producer=layer.name, shape=layer.out_shape, from_host=False)
 
 
-def average_pool(state: Translation, node: GraphNode) -> Value:
-    """step * (sum of codes / count + offset)."""
-    source = state.codes(node, 0)
-    return _average(node, source, read_window(node, kernel_shape(node), map_shape(node, source), dilated=False))
-
-
-def global_average_pool(state: Translation, node: GraphNode) -> Value:
-    """An average pool over the whole map."""
-    source = state.codes(node, 0)
-    _, height, width = map_shape(node, source)
-    return _average(node, source, Window((height, width)))
-
-
 def flatten(state: Translation, node: GraphNode) -> Value:
     """(batch, C, H, W) to (batch, C*H*W)."""
     value = state.value(node, 0)
-    axis, rank = node.integer("axis", 1), 2 if isinstance(value, CodeMap | Sums) and value.flat else 4
+    axis, rank = node.integer("axis", 1), 2 if isinstance(value, CodeMap | Sums | Joined) and value.flat else 4
     if axis not in (1, 1 - rank):
         raise ValueError(f"{node}: axis must be 1, not {axis}")
     return _flattened(state, node)
@@ -159,9 +149,9 @@ def flatten(state: Translation, node: GraphNode) -> Value:
 def reshape(state: Translation, node: GraphNode) -> Value:
     """A Reshape that flattens; any other is refused."""
     target, value = state.constant(node, 1), state.value(node, 0)
-    if not isinstance(value, CodeMap | Sums):
+    if not isinstance(value, CodeMap | Sums | Joined):
         raise ValueError(f"{node}: input {node.inputs[0]!r} must be codes or 1x1 sums, not a constant")
-    features = prod(value.shape if isinstance(value, CodeMap) else value.layer.out_shape)
+    features = prod(value.shape if isinstance(value, CodeMap) else value.out_shape)
     if target.tolist() not in (
         [batch, size] for batch in (0, 1, -1) for size in (features, -1) if (batch, size) != (-1, -1)
     ):
@@ -174,7 +164,7 @@ def identity(state: Translation, node: GraphNode) -> Value:
     return state.value(node, 0)
 
 
-OPERATORS: dict[str, Operator] = {
+NODES: dict[str, Operator] = {
     "Quant": Operator(range(4, 5), quant, QUANT_DOMAINS),
     "IntQuant": Operator(range(4, 5), quant, QUANT_DOMAINS),
     "BipolarQuant": Operator(range(2, 3), quant, QUANT_DOMAINS),
@@ -189,13 +179,11 @@ OPERATORS: dict[str, Operator] = {
     "Relu": Operator(range(1, 2), relu),
     "Clip": Operator(range(1, 4), clip),
     "MaxPool": Operator(range(1, 2), max_pool),
-    "AveragePool": Operator(range(1, 2), average_pool),
-    "GlobalAveragePool": Operator(range(1, 2), global_average_pool),
     "Flatten": Operator(range(1, 2), flatten),
     "Reshape": Operator(range(2, 3), reshape),
     "Identity": Operator(range(1, 2), identity),
 }
-"""The supported operators."""
+"""The operators of networks without branches, and residual sums."""
 
 
 def _quantized_constant(node: GraphNode, array: Array, quantizer: Quantizer) -> QuantizedConstant:
@@ -209,69 +197,19 @@ def _quantized_constant(node: GraphNode, array: Array, quantizer: Quantizer) -> 
     return QuantizedConstant(array, quantizer)
 
 
-def _sums_and_constants(state: Translation, node: GraphNode) -> tuple[Sums, list[Fraction]]:
+def _sums_and_constants(state: Translation, node: GraphNode) -> tuple[Sums | Joined, list[Fraction]]:
     """The operand that is sums, and the other, a constant, as one number a channel."""
     first = state.is_constant(node, 0)
     sums = state.sums(node, 1 if first else 0)
     return sums, state.per_channel(node, 0 if first else 1, sums)
 
 
-def _residual(node: GraphNode, left: CodeMap, right: CodeMap) -> Sums:
-    """step * (c_1 + c_2)."""
-    if left.codes != right.codes or left.codes.offset:
-        raise ValueError(
-            f"{node}: both operands must have equal bits, equal step and offset 0, "
-            f"not {_described(left)} and {_described(right)}"
-        )
-    if left.shape != right.shape or left.flat != right.flat:
-        raise ValueError(f"{node}: both operands must have one shape, not {left.shape} and {right.shape}")
-    layer = Add(name=node.name, in_shape=left.shape, act_bits=left.codes.bits, out_bits=None)
-    curve = Curve().scaled(Fraction(left.codes.step), ZERO)
-    return Sums(
-        layer=layer,
-        inputs=(left.producer, right.producer),
-        curves=(curve,) * left.shape[0],
-        bound=layer.acc_bound,
-        flat=left.flat,
-    )
-
-
-def _described(source: CodeMap) -> str:
-    codes = source.codes
-    return f"{source.producer!r} ({codes.bits} bits, step {codes.step:.6g}, offset {codes.offset})"
-
-
-def _average(node: GraphNode, source: CodeMap, window: Window) -> Sums:
-    bits, count = source.codes.bits, prod(window.kernel)
-    layer = Pool(
-        name=node.name,
-        kind="average",
-        in_shape=source.shape,
-        kernel=window.kernel,
-        act_bits=bits,
-        out_bits=None,
-        stride=window.stride,
-        padding=window.padding,
-    )
-    step = Fraction(source.codes.step)
-    curve = Curve().scaled(step / count, step * source.codes.offset)
-    return Sums(
-        layer=layer,
-        inputs=(source.producer,),
-        curves=(curve,) * source.shape[0],
-        bound=layer.acc_bound,
-        flat=False,
-    )
-
-
 def _flattened(state: Translation, node: GraphNode) -> Value:
     """Codes get a Flatten layer; sums may be flattened only where channels are all there is."""
     value = state.value(node, 0)
-    if isinstance(value, Sums):
-        if prod(value.layer.out_shape[1:]) != 1:
-            raise ValueError(
-                f"{node}: sums must be 1x1 to be flattened, not {value.layer.out_shape} (put the Quant first)"
-            )
+    if isinstance(value, Sums | Joined):
+        if prod(value.out_shape[1:]) != 1:
+            raise ValueError(f"{node}: sums must be 1x1 to be flattened, not {value.out_shape} (put the Quant first)")
         return replace(value, flat=True)
     source = state.codes(node, 0)
     if not source.flat:

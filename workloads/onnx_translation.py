@@ -7,17 +7,17 @@ a layer with the curve that leads from them to the real value, waiting for a qua
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 
-from workloads.encoded import Affine, Arrangement, Codes, Floats, Parameters, Planes
+from workloads.encoded import Affine, Arrangement, Codes, Floats, Parameters, Planes, Thresholds
 from workloads.layers import Add, Concat, Conv, Dense, Layer, MatMul, Pair, Pool, Shape, Shuffle, Slice, Upsample
 from workloads.multipliers import smallest
 from workloads.network import Node
-from workloads.onnx_graph import Array, Graph, GraphNode
+from workloads.onnx_graph import STANDARD_DOMAINS, Array, Graph, GraphNode
 from workloads.onnx_quantizer import Quantizer, check_host_ties
 from workloads.onnx_weights import IntegerWeights
 from workloads.thresholds import Curve, fold
@@ -142,7 +142,7 @@ def _scaled(curves: Sequence[Curve], slopes: Sequence[Fraction], shifts: Sequenc
 
 Value = RawInput | Constant | QuantizedConstant | CodeMap | Sums | Joined
 
-_WORDS = {
+WORDS = {
     RawInput: "the graph input",
     Constant: "a constant",
     QuantizedConstant: "a quantized constant",
@@ -150,6 +150,15 @@ _WORDS = {
     Sums: "sums",
     Joined: "sums",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How many inputs an operator takes, how it is translated (one value, or one an output), and where it is registered."""
+
+    inputs: range
+    translate: Callable[[Translation, GraphNode], Value | tuple[Value, ...]]
+    domains: tuple[str, ...] = STANDARD_DOMAINS
 
 
 @dataclass
@@ -188,7 +197,7 @@ class Translation:
         """Input `index` of a node, which must be codes."""
         value = self.value(node, index)
         if not isinstance(value, CodeMap):
-            word = _WORDS[type(value)]
+            word = WORDS[type(value)]
             raise ValueError(f"{node}: input {node.inputs[index]!r} must be codes, as a Quant emits, not {word}")
         return value
 
@@ -200,7 +209,7 @@ class Translation:
         if not isinstance(value, Sums | Joined):
             raise ValueError(
                 f"{node}: input {node.inputs[index]!r} must be the sums of a Conv, MatMul, Gemm, Add or average pool, "
-                f"not {_WORDS[type(value)]}"
+                f"not {WORDS[type(value)]}"
             )
         return value
 
@@ -214,7 +223,7 @@ class Translation:
         if isinstance(value, QuantizedConstant):
             return value.quantizer.constant_values(value.array)
         if not isinstance(value, Constant):
-            raise ValueError(f"{node}: input {node.inputs[index]!r} must be a constant, not {_WORDS[type(value)]}")
+            raise ValueError(f"{node}: input {node.inputs[index]!r} must be a constant, not {WORDS[type(value)]}")
         return value.array
 
     def per_channel(self, node: GraphNode, index: int, sums: Sums | Joined, *, vector: bool = False) -> list[Fraction]:
@@ -238,7 +247,7 @@ class Translation:
         if not isinstance(value, QuantizedConstant):
             raise ValueError(
                 f"{node}: weights {node.inputs[index]!r} must be constants behind a Quant or BipolarQuant, "
-                f"not {_WORDS[type(value)]}"
+                f"not {WORDS[type(value)]}"
             )
         return value.quantizer.weights(value.array)
 
@@ -262,7 +271,11 @@ class Translation:
         codes = quantizer.codes
         if isinstance(sums, Joined):
             return self._move(sums, [self.quantize_sums(part, quantizer) for part in sums.shared()])
-        if sums.source is not None and sums.source.codes == codes and sums.curves == requantized("", sums.source).curves:
+        if (
+            sums.source is not None
+            and sums.source.codes == codes
+            and sums.curves == requantized("", sums.source).curves
+        ):
             return sums.source
         layer = replace(sums.layer, out_bits=codes.bits)
         thresholds = fold(sums.curves, quantizer.ladder, sums.bound)
@@ -275,7 +288,10 @@ class Translation:
         """Joined maps of codes put in place; the last move bears the name."""
         first, bits = parts[0], parts[0].codes.bits
         moves = [len(parts) > 1, sums.block > 1, sums.out_shape != sums.spread]
-        names = [sums.name if not any(moves[place + 1 :]) else f"{sums.name}_{part}" for place, part in enumerate(("parts", "spread", ""))]
+        names = [
+            sums.name if not any(moves[place + 1 :]) else f"{sums.name}_{part}"
+            for place, part in enumerate(("parts", "spread", ""))
+        ]
         made = first
         if moves[0]:
             widths = tuple(part.shape[0] for part in parts)
@@ -291,6 +307,26 @@ class Translation:
             made = self.cut(names[2], made, (0, *sums.start), sums.out_shape)
         return replace(made, from_host=made.from_host and not any(moves), flat=sums.flat)
 
+    def permuted(self, node: GraphNode, source: CodeMap, order: Sequence[int]) -> CodeMap:
+        """Finished codes with their channels in another order: that of the rows of the Conv that makes them for this node alone."""
+        names = [
+            name
+            for name, value in self.values.items()
+            if isinstance(value, CodeMap) and value.producer == source.producer
+        ]
+        layer = next((found.layer for found in self.nodes if found.layer.name == source.producer), None)
+        own = self.parameters.get(source.producer, Parameters())
+        alone = len(names) == 1 and self._readers[names[0]] == 1
+        if not (alone and isinstance(layer, Conv) and layer.groups == 1 and own.weights is not None and own.thresholds):
+            raise ValueError(
+                f"{node}: must be the only reader of a Conv without groups, whose outputs can change places"
+            )
+        rows = np.asarray(order)
+        thresholds = Thresholds(own.thresholds.sign[rows], own.thresholds.values[rows])
+        weights = np.ascontiguousarray(own.weights[:, rows])
+        self.parameters[source.producer] = replace(own, weights=weights, thresholds=thresholds)
+        return source
+
     def cut(self, name: str, source: CodeMap, start: Shape, shape: Shape) -> CodeMap:
         """A window of a map of codes."""
         layer = Slice(name=name, in_shape=source.shape, out_shape=shape, start=start, act_bits=source.codes.bits)
@@ -303,7 +339,10 @@ class Translation:
             for part in sums.shared():
                 self.emit_sums(part)
             return Arrangement(
-                layers=tuple(part.name for part in sums.parts), block=sums.block, start=sums.start, size=sums.out_shape[1:]
+                layers=tuple(part.name for part in sums.parts),
+                block=sums.block,
+                start=sums.start,
+                size=sums.out_shape[1:],
             )
         affine = Affine(
             _floats(sums, [curve.lines[0].slope for curve in sums.curves]),
@@ -311,6 +350,12 @@ class Translation:
         )
         self.finish(sums.layer, sums.inputs, Parameters(weights=sums.weights, affine=affine))
         return None
+
+    def emit_codes(self, source: CodeMap) -> None:
+        """The last layer emits codes: the host computes step * (c + offset)."""
+        own, channels = self.parameters.get(source.producer, Parameters()), source.shape[0]
+        step = np.full(channels, source.codes.step)
+        self.parameters[source.producer] = replace(own, affine=Affine(step, step * source.codes.offset))
 
     def finish(self, layer: Layer, inputs: tuple[str, ...], parameters: Parameters | None = None) -> None:
         """Append a layer; one that needs no parameters has no entry."""

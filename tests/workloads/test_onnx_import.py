@@ -15,42 +15,19 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from qonnx_builder import DOMAIN, Array, Builder, Levels, Probe, paper, reference, twos_complement, unsigned
+from qonnx_builder import DOMAIN, Builder, Levels, Probe, agrees, paper, reference, twos_complement, unsigned
 
 from workloads.encoded import Codes, EncodedNetwork
 from workloads.encoding import decode_weights
 from workloads.executor import run
 from workloads.layers import Add, Conv, Dense, Flatten, Pool
 from workloads.onnx_import import load_onnx
-from workloads.onnx_nodes import OPERATORS
+from workloads.onnx_operators import OPERATORS
 
 IMAGES = 3
-TIE = 1e-4
 
 
 # --- agreement -------------------------------------------------------------------------------------------------
-
-
-def agrees(builder: Builder, images: Array, path: Path) -> int:
-    """Compare every code and the output of a graph with qonnx; returns the number of images that met a float32 tie.
-
-    A code may differ only where the reference stands within TIE levels of a rounding boundary, where float32 cannot
-    say on which side; from there on that image is another computation and is left out.
-    """
-    network, expected = load_onnx(builder.save(path)), reference(builder.model(), images)
-    got = run(network, images.reshape(len(images), *network.network.input.shape), keep_integers=True)
-    alive = np.ones(len(images), dtype=bool)
-    for name, probe in builder.probes.items():
-        codes = probe.levels.codes(expected[probe.tensor])
-        differs = (got.codes[name].reshape(codes.shape) != codes) & alive.reshape(-1, *(1,) * (codes.ndim - 1))
-        if differs.any():
-            assert probe.before is not None, name
-            assert probe.levels.tie_distance(expected[probe.before])[differs].max() < TIE, name
-            alive &= ~differs.reshape(len(images), -1).any(axis=1)
-    wanted = expected[builder.outputs[0]]
-    tolerance = 1e-4 * max(1.0, float(np.abs(wanted).max()))
-    np.testing.assert_allclose(got.outputs.reshape(wanted.shape)[alive], wanted[alive], atol=tolerance, rtol=0)
-    return int((~alive).sum())
 
 
 class RandomGraph:
