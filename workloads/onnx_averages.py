@@ -18,8 +18,17 @@ from workloads.thresholds import Curve
 
 
 def average_pool(state: Translation, node: GraphNode) -> Value:
+    """The mean of a window."""
+    return average(node, state.codes(node, 0))
+
+
+def global_average_pool(state: Translation, node: GraphNode) -> Value:
+    """An average pool over the whole map."""
+    return global_average(node, state.codes(node, 0))
+
+
+def average(node: GraphNode, source: CodeMap) -> Sums:
     """step * (sum of codes / count + offset). With pads that count, a convolution of one weight +1 a channel, zero padded."""
-    source = state.codes(node, 0)
     window = read_window(node, kernel_shape(node), map_shape(node, source), dilated=False)
     if node.integer("ceil_mode", 0) and window != read_window(_floored(node), window.kernel, source.shape):
         raise ValueError(f"{node}: ceil_mode must be 0 where windows end outside the map: they divide by other counts")
@@ -32,9 +41,8 @@ def average_pool(state: Translation, node: GraphNode) -> Value:
     return _padded_average(node, source, window)
 
 
-def global_average_pool(state: Translation, node: GraphNode) -> Value:
-    """An average pool over the whole map."""
-    source = state.codes(node, 0)
+def global_average(node: GraphNode, source: CodeMap) -> Sums:
+    """The average pool over a whole map."""
     _, height, width = map_shape(node, source)
     return _average(node, source, Window((height, width)))
 

@@ -19,7 +19,11 @@ from workloads.thresholds import Curve
 
 def conv(state: Translation, node: GraphNode) -> Value:
     """Conv: sums of codes times weights, zero padded; an optional bias."""
-    source, weights = state.codes(node, 0), weights_of(state, node, 4)
+    return biased(state, node, convolution(node, state.codes(node, 0), weights_of(state, node, 4)))
+
+
+def convolution(node: GraphNode, source: CodeMap, weights: IntegerWeights) -> Sums:
+    """Sums of a map with weights (out_channels, channels of a group, height, width), by the window of the node."""
     out_channels, group_channels, *kernel = weights.values.shape
     groups, window = node.integer("group", 1), read_window(node, (kernel[0], kernel[1]), map_shape(node, source))
     if source.shape[0] != group_channels * groups:
@@ -45,24 +49,21 @@ def conv(state: Translation, node: GraphNode) -> Value:
         from_host=source.from_host,
     )
     rows = Rows(weights.values.reshape(out_channels, -1), weights.channel_steps(0), encoding)
-    return contraction(state, node, layer, source, rows)
+    return contraction(layer, source, rows)
 
 
 def matmul(state: Translation, node: GraphNode) -> Value:
     """MatMul of (batch, features) codes with (features, outputs) weights."""
-    source, weights = state.codes(node, 0), weights_of(state, node, 2)
-    return _dense(state, node, source, Rows(weights.values.T, weights.channel_steps(1), weight_encoding(weights)))
+    return dense(node, state.codes(node, 0), weights_of(state, node, 2), 1)
 
 
 def gemm(state: Translation, node: GraphNode) -> Value:
     """Gemm, alpha * codes @ weights + beta * bias, weights transposed or not."""
     if node.integer("transA", 0):
         raise ValueError(f"{node}: transA must be 0, not {node.integer('transA', 0)}")
-    source, weights = state.codes(node, 0), weights_of(state, node, 2)
-    transposed, alpha = bool(node.integer("transB", 0)), Fraction(node.real("alpha", 1.0))
-    steps = [step * alpha for step in weights.channel_steps(0 if transposed else 1)]
-    values = weights.values if transposed else weights.values.T
-    return _dense(state, node, source, Rows(values, steps, weight_encoding(weights)))
+    axis, alpha = 0 if node.integer("transB", 0) else 1, Fraction(node.real("alpha", 1.0))
+    sums = dense(node, state.codes(node, 0), weights_of(state, node, 2), axis)
+    return biased(state, node, sums.scaled([alpha] * sums.channels, [Fraction(0)] * sums.channels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +89,26 @@ def pad_code(node: GraphNode, source: CodeMap, padding: tuple[int, int, int, int
 
 def weights_of(state: Translation, node: GraphNode, rank: int) -> IntegerWeights:
     """Input 1 of a node as integers of so many axes."""
-    weights = state.weights(node, 1)
+    return check_rank(node, state.weights(node, 1), rank)
+
+
+def check_rank(node: GraphNode, weights: IntegerWeights, rank: int) -> IntegerWeights:
+    """The weights, if they have so many axes."""
     shape = weights.values.shape
     if len(shape) != rank or not weights.values.size:
         raise ValueError(f"{node}: weights {node.inputs[1]!r} must be {rank}-D, not of shape {shape}")
     return weights
 
 
-def _dense(state: Translation, node: GraphNode, source: CodeMap, rows: Rows) -> Sums:
+def dense(node: GraphNode, source: CodeMap, weights: IntegerWeights, axis: int) -> Sums:
+    """Sums of a (batch, features) map with a matrix of weights whose outputs lie along `axis`."""
     if not source.flat:
         raise ValueError(
             f"{node}: input {node.inputs[0]!r} must be (batch, features), not a map: put a Flatten before it"
         )
-    out_channels, features = rows.values.shape
+    values = weights.values if axis == 0 else weights.values.T
+    rows = Rows(values, weights.channel_steps(axis), weight_encoding(weights))
+    out_channels, features = values.shape
     if features != prod(source.shape):
         raise ValueError(f"{node}: weights must have {prod(source.shape)} input features, not {features}")
     layer = Dense(
@@ -114,15 +122,15 @@ def _dense(state: Translation, node: GraphNode, source: CodeMap, rows: Rows) -> 
         ternary=rows.encoding.ternary,
         from_host=source.from_host,
     )
-    return contraction(state, node, layer, source, rows)
+    return contraction(layer, source, rows)
 
 
-def contraction(state: Translation, node: GraphNode, layer: Conv | Dense, source: CodeMap, rows: Rows) -> Sums:
-    """real = step_x step_w (acc + offset_x sum w) + bias, with acc = sum c_x w and w = c_w + offset_w."""
+def contraction(layer: Conv | Dense, source: CodeMap, rows: Rows) -> Sums:
+    """real = step_x step_w (acc + offset_x sum w), with acc = sum c_x w and w = c_w + offset_w."""
     slopes = [Fraction(source.codes.step) * step for step in rows.steps]
     shifts = [source.codes.offset * total for total in rows.values.sum(axis=1, dtype=np.int64).tolist()]
     curves = [Curve().scaled(slope, slope * shift) for slope, shift in zip(slopes, shifts, strict=True)]
-    sums = Sums(
+    return Sums(
         layer=layer,
         inputs=(source.producer,),
         curves=tuple(curves),
@@ -130,6 +138,10 @@ def contraction(state: Translation, node: GraphNode, layer: Conv | Dense, source
         flat=isinstance(layer, Dense),
         weights=rows.encoding.planes(rows.values),
     )
+
+
+def biased(state: Translation, node: GraphNode, sums: Sums) -> Sums:
+    """Sums plus beta times the bias at input 2, if there is one."""
     if len(node.inputs) < 3 or not node.inputs[2]:
         return sums
     beta = Fraction(node.real("beta", 1.0))

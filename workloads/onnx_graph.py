@@ -28,6 +28,9 @@ Array = npt.NDArray[Any]
 MIN_OPSET = 9
 """Oldest operator set whose Add, Mul and BatchNormalization mean what they mean today."""
 
+SMALL_INTEGERS = ("int2", "int4", "uint2", "uint4")
+"""Types that numpy itself does not have."""
+
 STANDARD_DOMAINS = ("", "ai.onnx")
 
 
@@ -210,7 +213,7 @@ def _array(where: str, name: str, tensor: onnx.TensorProto) -> Array:
         array = np.asarray(numpy_helper.to_array(tensor))
     except Exception:  # numpy, ml_dtypes and protobuf each complain in their own way about a malformed tensor
         raise ValueError(f"{where}: initializer {name!r} must hold as many numbers as its shape says") from None
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and array.dtype.name not in SMALL_INTEGERS:
         raise ValueError(f"{where}: initializer {name!r} must be an array of real numbers, not {array.dtype}")
     if not np.isfinite(array).all():
         raise ValueError(f"{where}: initializer {name!r} must be finite, not NaN or infinite")

@@ -19,11 +19,9 @@ from workloads.onnx_translation import (
     Joined,
     Operator,
     QuantizedConstant,
-    RawInput,
     Sums,
     Translation,
     Value,
-    requantized,
 )
 from workloads.onnx_windows import kernel_shape, map_shape, read_window
 
@@ -36,13 +34,7 @@ def quant(state: Translation, node: GraphNode) -> Value:
     quantizer, value = read_quantizer(node, parameters), state.value(node, 0)
     if isinstance(value, Constant):
         return _quantized_constant(node, value.array, quantizer)
-    if isinstance(value, RawInput):
-        return state.quantize_input(quantizer)
-    if isinstance(value, CodeMap):
-        return state.quantize_sums(requantized(node.name, value), quantizer)
-    if isinstance(value, Sums | Joined):
-        return state.quantize_sums(value, quantizer)
-    raise ValueError(f"{node}: input {node.inputs[0]!r} must be sums or codes, not a quantized constant")
+    return state.quantized(node, quantizer)
 
 
 def batch_normalization(state: Translation, node: GraphNode) -> Value:
@@ -65,7 +57,7 @@ def batch_normalization(state: Translation, node: GraphNode) -> Value:
 def add(state: Translation, node: GraphNode) -> Value:
     """A constant added to sums, or two maps of codes added: a residual connection."""
     if not (state.is_constant(node, 0) or state.is_constant(node, 1)):
-        return residual(state, node, 1)
+        return residual(state, node, state.codes(node, 0), state.codes(node, 1), 1)
     sums, constants = _sums_and_constants(state, node)
     return sums.scaled([ONE] * len(constants), constants)
 
@@ -73,7 +65,7 @@ def add(state: Translation, node: GraphNode) -> Value:
 def subtract(state: Translation, node: GraphNode) -> Value:
     """Sums minus a constant, a constant minus sums, or one map of codes minus another."""
     if not (state.is_constant(node, 0) or state.is_constant(node, 1)):
-        return residual(state, node, -1)
+        return residual(state, node, state.codes(node, 0), state.codes(node, 1), -1)
     sums, constants = _sums_and_constants(state, node)
     sign = Fraction(-1) if state.is_constant(node, 0) else ONE
     return sums.scaled([sign] * len(constants), [-sign * value for value in constants])

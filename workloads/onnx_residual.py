@@ -23,9 +23,8 @@ LARGEST = 2**62
 """Sums stay below this, so that twice a sum fits an int64."""
 
 
-def residual(state: Translation, node: GraphNode, sign: int) -> Sums:
-    """Input 0 plus (sign 1) or minus (sign -1) input 1 of a node, both codes."""
-    left, right = state.codes(node, 0), state.codes(node, 1)
+def residual(state: Translation, node: GraphNode, left: CodeMap, right: CodeMap, sign: int) -> Sums:
+    """Two maps that a node adds (sign 1) or subtracts (sign -1)."""
     if left.shape != right.shape or left.flat != right.flat:
         raise ValueError(f"{node}: both operands must have one shape, not {left.shape} and {right.shape}")
     bits = max(left.codes.bits, right.codes.bits)

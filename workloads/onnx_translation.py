@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class RawInput:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """An initializer."""
+    """An initializer: numbers, or fractions (dtype object) where a wide integer times its scale must stay exact."""
 
     array: Array
 
@@ -152,6 +153,10 @@ WORDS = {
 }
 
 
+INPUT_READERS = ("Quant", "IntQuant", "BipolarQuant", "QuantizeLinear", "Identity")
+"""Operators that may read the graph input as it comes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """How many inputs an operator takes, how it is translated (one value, or one an output), and where it is registered."""
@@ -186,9 +191,9 @@ class Translation:
                 f"{node}: the sums {name!r} of layer {value.name!r} must be read by one node, "
                 f"not {self._readers[name]} (quantize before branching)"
             )
-        if isinstance(value, RawInput) and node.op not in ("Quant", "IntQuant", "BipolarQuant", "Identity"):
+        if isinstance(value, RawInput) and node.op not in INPUT_READERS:
             raise ValueError(
-                f"{node}: graph input {name!r} must pass through one Quant or BipolarQuant first "
+                f"{node}: graph input {name!r} must pass through one Quant, BipolarQuant or QuantizeLinear first "
                 "(a float network is encoded with bits)"
             )
         return value
@@ -208,7 +213,7 @@ class Translation:
             return requantized(node.name, value)
         if not isinstance(value, Sums | Joined):
             raise ValueError(
-                f"{node}: input {node.inputs[index]!r} must be the sums of a Conv, MatMul, Gemm, Add or average pool, "
+                f"{node}: input {node.inputs[index]!r} must be codes or the sums of a Conv, MatMul, Gemm, Add or average pool, "
                 f"not {WORDS[type(value)]}"
             )
         return value
@@ -265,6 +270,12 @@ class Translation:
             flat=graph.input_rank == 2,
             from_host=True,
         )
+
+    def quantized(self, node: GraphNode, quantizer: Quantizer) -> CodeMap:
+        """Input 0 of a node as codes: of the graph input, of sums, or of codes with other levels."""
+        if isinstance(self.value(node, 0), RawInput):
+            return self.quantize_input(quantizer)
+        return self.quantize_sums(self.sums(node, 0), quantizer)
 
     def quantize_sums(self, sums: Sums | Joined, quantizer: Quantizer) -> CodeMap:
         """Finish a layer: its thresholds follow from curve and quantizer. Of joined sums every part, and then the moves."""
@@ -353,7 +364,7 @@ class Translation:
 
     def emit_codes(self, source: CodeMap) -> None:
         """The last layer emits codes: the host computes step * (c + offset)."""
-        own, channels = self.parameters.get(source.producer, Parameters()), source.shape[0]
+        own, channels = self.parameters.get(source.producer, Parameters()), self.nodes[-1].layer.out_shape[0]
         step = np.full(channels, source.codes.step)
         self.parameters[source.producer] = replace(own, affine=Affine(step, step * source.codes.offset))
 
@@ -367,12 +378,13 @@ class Translation:
 def requantized(name: str, source: CodeMap) -> Sums:
     """Codes as sums over windows of one position, so that thresholds can give them other levels: step * (c + offset)."""
     bits, step = source.codes.bits, Fraction(source.codes.step)
-    layer = Pool(name=name, kind="average", in_shape=source.shape, kernel=(1, 1), act_bits=bits, out_bits=None)
+    shape = (prod(source.shape), 1, 1) if source.flat else source.shape
+    layer = Pool(name=name, kind="average", in_shape=shape, kernel=(1, 1), act_bits=bits, out_bits=None)
     curve = Curve().scaled(step, step * source.codes.offset)
     return Sums(
         layer=layer,
         inputs=(source.producer,),
-        curves=(curve,) * source.shape[0],
+        curves=(curve,) * shape[0],
         bound=layer.acc_bound,
         flat=source.flat,
         source=source,

@@ -158,8 +158,7 @@ def _phase(
         ternary=encoding.ternary,
         from_host=source.from_host,
     )
-    bare = replace(node, inputs=node.inputs[:2])
-    return contraction(state, bare, layer, source, Rows(taps.reshape(len(taps), -1), steps * len(members), encoding))
+    return contraction(layer, source, Rows(taps.reshape(len(taps), -1), steps * len(members), encoding))
 
 
 def _turned(weights: IntegerWeights, groups: int) -> Integers:
