@@ -20,6 +20,7 @@ from workloads.encoded import EncodedNetwork
 from workloads.layers import check_bits
 from workloads.onnx_graph import Array, Graph, GraphNode, graph_of, read_model
 from workloads.onnx_import import translate
+from workloads.onnx_qlinear import QLINEAR
 from workloads.onnx_quantizer import QUANT_DOMAINS
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def quantize_model(
 
 def _check(graph: Graph, precision: Precision, images: Array) -> None:
     names = [node.name for node in _contractions(graph)]
-    if any(node.domain in QUANT_DOMAINS for node in graph.nodes):
+    if any(node.domain in QUANT_DOMAINS or node.op in QLINEAR for node in graph.nodes):
         raise ValueError(
             f"graph {graph.name!r}: must be a float network to be encoded with bits, but has quantizers of its own"
         )

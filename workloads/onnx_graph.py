@@ -85,7 +85,8 @@ class GraphNode:
 class Graph:
     """A checked graph: only nodes that the output depends on, each after what it reads.
 
-    `input_shape` is (channels, height, width), (features, 1, 1) for a matrix input; `input_rank` is 4 or 2.
+    `input_shape` is (channels, height, width), (features, 1, 1) for a matrix input; `input_rank` is 4 or 2; `input_type` is
+    the name of its numpy type.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Graph:
     input_rank: int
     output_name: str
     source: Mapping[str, str]
+    input_type: str = "float32"
 
 
 def read_graph(path: str | Path) -> Graph:
@@ -129,6 +131,7 @@ def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
         input_rank=rank,
         output_name=output_name,
         source=_source(path, content, model),
+        input_type=_input_type(source),
     )
 
 
@@ -184,6 +187,15 @@ def _input_shape(value: onnx.ValueInfoProto) -> tuple[Shape, int]:
             raise ValueError(f"{where}: dimension {index} must be a fixed size >= 1, not {given!r}")
     channels, height, width = sizes if len(dims) == 4 else (sizes[0], 1, 1)
     return (channels, height, width), len(dims)
+
+
+def _input_type(value: onnx.ValueInfoProto) -> str:
+    from onnx import helper
+
+    try:
+        return str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name)
+    except KeyError:
+        raise ValueError(f"graph input {value.name!r}: must have a type of numbers") from None
 
 
 def _constants(where: str, graph: onnx.GraphProto) -> dict[str, Array]:

@@ -18,6 +18,9 @@ from workloads.onnx_operators import OPERATORS
 from workloads.onnx_pads import merge_pads
 from workloads.onnx_translation import WORDS, CodeMap, Joined, Sums, Translation
 
+REASONS = {"DynamicQuantizeLinear": ": its scale is known only while it runs, so quantize statically"}
+"""Why an operator cannot be supported, where the reader may not expect it."""
+
 
 def load_onnx(path: str | Path) -> EncodedNetwork:
     """Read a QONNX file (operators: `OPERATORS`). Raises ValueError, one sentence naming file or node, for any other.
@@ -50,7 +53,7 @@ def _check_supported(graph: Graph) -> None:
     """Refuse all unsupported nodes at once, so that the user sees the whole distance."""
     bad = [node for node in graph.nodes if node.op not in OPERATORS or node.domain not in OPERATORS[node.op].domains]
     if bad:
-        named = ", ".join(f"{node.name!r} ({node.op}{_domain(node)})" for node in bad)
+        named = ", ".join(f"{node.name!r} ({node.op}{_domain(node)}{REASONS.get(node.op, '')})" for node in bad)
         raise ValueError(f"graph {graph.name!r}: every node must be one of {', '.join(sorted(OPERATORS))}, not {named}")
 
 

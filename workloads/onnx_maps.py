@@ -23,7 +23,7 @@ def concat(state: Translation, node: GraphNode) -> Value:
     parts = [value for value in values if isinstance(value, CodeMap | Sums | Joined)]
     if len(parts) != len(values):
         raise ValueError(f"{node}: every input must be a map, not a constant")
-    _check_joined(node, parts)
+    check_joined(node, parts)
     maps = [part for part in parts if isinstance(part, CodeMap)]
     if len(maps) == len(parts) and all(part.codes == maps[0].codes for part in maps):
         widths, first = tuple(part.shape[0] for part in maps), maps[0]
@@ -33,12 +33,18 @@ def concat(state: Translation, node: GraphNode) -> Value:
             tuple(part.producer for part in maps),
         )
         return CodeMap(producer=node.name, shape=shape, codes=first.codes, flat=first.flat)
+    return joined(node, parts)
+
+
+def joined(node: GraphNode, parts: Sequence[CodeMap | Sums | Joined]) -> Joined:
+    """Maps joined along their channels, waiting for a quantizer that gives them one set of levels."""
+    check_joined(node, parts)
     pending = [piece for place, part in enumerate(parts) for piece in _pieces(f"{node.name}_{place}", part)]
     curves = tuple(curve for part in pending for curve in part.curves)
     return Joined(name=node.name, parts=tuple(pending), curves=curves, flat=parts[0].flat)
 
 
-def _check_joined(node: GraphNode, parts: Sequence[CodeMap | Sums | Joined]) -> None:
+def check_joined(node: GraphNode, parts: Sequence[CodeMap | Sums | Joined]) -> None:
     axis, rank = node.integer("axis"), 2 if parts[0].flat else 4
     if axis not in (1, 1 - rank):
         raise ValueError(f"{node}: axis must be 1, the channels, not {axis}")

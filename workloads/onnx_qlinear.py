@@ -25,8 +25,19 @@ from workloads.onnx_integers import (
     integers_of,
     read_linear,
 )
+from workloads.onnx_maps import joined
 from workloads.onnx_residual import residual
-from workloads.onnx_translation import WORDS, CodeMap, Constant, Operator, QuantizedConstant, Sums, Translation, Value
+from workloads.onnx_translation import (
+    WORDS,
+    CodeMap,
+    Constant,
+    Joined,
+    Operator,
+    QuantizedConstant,
+    Sums,
+    Translation,
+    Value,
+)
 from workloads.onnx_weights import IntegerWeights
 
 MICROSOFT = ("com.microsoft",)
@@ -100,6 +111,14 @@ def qlinear_add(state: Translation, node: GraphNode) -> Value:
     return _requantized(state, node, 6, residual(state, node, _real(state, node, 0), _real(state, node, 3), 1))
 
 
+def qlinear_concat(state: Translation, node: GraphNode) -> Value:
+    """QLinearConcat of com.microsoft: maps joined along their channels, each rounded to the one scale that comes first."""
+    if len(node.inputs) % 3 != 2:
+        raise ValueError(f"{node}: must have a scale and a zero point for every map, not {len(node.inputs)} inputs")
+    parts = [_real(state, node, place) for place in range(2, len(node.inputs), 3)]
+    return _requantized(state, node, 0, joined(node, parts))
+
+
 def qlinear_average_pool(state: Translation, node: GraphNode) -> Value:
     """QLinearAveragePool of com.microsoft."""
     _check_channels_first(node)
@@ -131,6 +150,7 @@ QLINEAR: dict[str, Operator] = {
     "ConvInteger": Operator(range(2, 5), conv_integer),
     "QGemm": Operator(range(6, 10), qgemm, MICROSOFT),
     "QLinearAdd": Operator(range(7, 9), qlinear_add, MICROSOFT),
+    "QLinearConcat": Operator(range(5, 65536), qlinear_concat, MICROSOFT),
     "QLinearAveragePool": Operator(range(4, 6), qlinear_average_pool, MICROSOFT),
     "QLinearGlobalAveragePool": Operator(range(4, 6), qlinear_global_average_pool, MICROSOFT),
     "Cast": Operator(range(1, 2), cast),
@@ -154,7 +174,7 @@ def _read_integers(state: Translation, node: GraphNode, index: int) -> tuple[Cod
     return value, kind
 
 
-def _requantized(state: Translation, node: GraphNode, index: int, sums: Sums) -> CodeMap:
+def _requantized(state: Translation, node: GraphNode, index: int, sums: Sums | Joined) -> CodeMap:
     """The integers of sums, by the scale at input `index` and the zero point behind it."""
     zero_point = _optional(state, node, index + 1)
     name = "uint8" if zero_point is None else zero_point.dtype.name

@@ -19,6 +19,7 @@ from workloads.layers import Add, Concat, Conv, Dense, Layer, MatMul, Pair, Pool
 from workloads.multipliers import smallest
 from workloads.network import Node
 from workloads.onnx_graph import STANDARD_DOMAINS, Array, Graph, GraphNode
+from workloads.onnx_integers import TYPES
 from workloads.onnx_quantizer import Quantizer, check_host_ties
 from workloads.onnx_weights import IntegerWeights
 from workloads.thresholds import Curve, fold
@@ -178,9 +179,14 @@ class Translation:
 
     def __post_init__(self) -> None:
         self.values |= {name: Constant(array) for name, array in self.graph.constants.items()}
-        self.values[self.graph.input_name] = RawInput()
+        self.values[self.graph.input_name] = self._input()
         reads = [name for node in self.graph.nodes for name in node.inputs]
         self._readers = Counter([*reads, self.graph.output_name])
+
+    def _input(self) -> Value:
+        """The graph input: integers are codes as they come, real values wait for a quantizer."""
+        kind = TYPES.get(self.graph.input_type)
+        return RawInput() if kind is None else self._from_host(kind.codes)
 
     def value(self, node: GraphNode, index: int) -> Value:
         """What input `index` of a node is. Sums read by two nodes and arithmetic on the raw input are refused."""
@@ -251,7 +257,7 @@ class Translation:
         value = self.value(node, index)
         if not isinstance(value, QuantizedConstant):
             raise ValueError(
-                f"{node}: weights {node.inputs[index]!r} must be constants behind a Quant or BipolarQuant, "
+                f"{node}: weights {node.inputs[index]!r} must be constants behind a Quant, BipolarQuant or DequantizeLinear, "
                 f"not {WORDS[type(value)]}"
             )
         return value.quantizer.weights(value.array)
@@ -262,11 +268,14 @@ class Translation:
         if self.input_codes is not None:
             raise ValueError(f"{quantizer.where}: graph input {graph.input_name!r} must have one quantizer, not two")
         check_host_ties(quantizer)
-        self.input_codes = quantizer.codes
+        return self._from_host(quantizer.codes)
+
+    def _from_host(self, codes: Codes) -> CodeMap:
+        graph, self.input_codes = self.graph, codes
         return CodeMap(
             producer=graph.input_name,
             shape=graph.input_shape,
-            codes=quantizer.codes,
+            codes=codes,
             flat=graph.input_rank == 2,
             from_host=True,
         )

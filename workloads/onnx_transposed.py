@@ -72,9 +72,7 @@ def conv_transpose(state: Translation, node: GraphNode) -> Value:
     # Phases of one shape are one convolution; with groups its channels would not lie phase by phase.
     together = [phases] if len(shapes) == 1 and groups == 1 else [[phase] for phase in phases]
     parts = [
-        _phase(
-            state, node, source, weights, members, stride, f"{node.name}_phase{place}" if len(together) > 1 else None
-        )
+        _phase(node, source, weights, members, stride, f"{node.name}_phase{place}" if len(together) > 1 else None)
         for place, members in enumerate(together)
     ]
     whole = (rows.lead, cols.lead) == (0, 0) and (rows.size, cols.size) == (rows.count, cols.count)
@@ -128,7 +126,6 @@ Phase = tuple[tuple[int, int, int, int], tuple[int, int, int, int]]
 
 
 def _phase(
-    state: Translation,
     node: GraphNode,
     source: CodeMap,
     weights: IntegerWeights,

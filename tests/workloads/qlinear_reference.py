@@ -103,7 +103,8 @@ def windows(step: Step, values: Array, kernel: tuple[int, ...], fill: int) -> Ar
     top, left, bottom, right = pads_of(step, kernel, values.shape[2:])
     padded = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
     (sy, sx), (dy, dx) = step.attributes.get("strides", [1, 1]), step.attributes.get("dilations", [1, 1])
-    height, width = ((size - (k - 1) * d - 1) // s + 1 for size, k, d, s in zip(padded.shape[2:], kernel, (dy, dx), (sy, sx), strict=True))  # fmt: skip
+    height = (padded.shape[2] - (kernel[0] - 1) * dy - 1) // sy + 1
+    width = (padded.shape[3] - (kernel[1] - 1) * dx - 1) // sx + 1
     found = np.zeros((*values.shape[:2], *kernel, height, width), values.dtype)
     for y in range(kernel[0]):
         for x in range(kernel[1]):

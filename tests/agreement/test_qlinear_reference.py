@@ -1,0 +1,154 @@
+"""Linear quantization: our integers against plain fractions, and those against the integer kernels of onnxruntime.
+
+The fractions are the ONNX text. onnxruntime multiplies 32-bit sums by one float32 number, so next to a tie it may round the other way;
+each tensor that it gives must then equal what exactly that float32 formula makes of the integers before it. Nothing is close here:
+all comparisons are of equal integers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from tests.workloads.qlinear_graphs import RANGES, Random, Style
+from tests.workloads.qlinear_reference import exact, real_of, rounded
+from workloads.executor import Run, run
+from workloads.onnx_import import load_onnx
+
+Array = npt.NDArray[Any]
+Level = Literal["as written", "fused"]
+
+FEW = settings(max_examples=25, deadline=None, derandomize=True)
+SEEDS = st.integers(0, 2**32 - 1)
+KERNELS = st.sampled_from([("uint8", "uint8"), ("uint8", "int8"), ("int8", "int8")])
+"""The pairs of activation and weight types that QLinearConv of onnxruntime has."""
+
+
+def kernels(
+    model: onnx.ModelProto, outputs: dict[str, str], images: Array, path: Path, level: Level, *, exact_pairs: bool
+) -> tuple[dict[str, Array], onnx.ModelProto]:
+    """The named tensors by onnxruntime, and the graph that it ran.
+
+    `exact_pairs` takes the products of uint8 and int8 as those of uint8: on x86 without VNNI the sum of two would saturate at 16 bits.
+    """
+    probed = onnx.ModelProto()
+    probed.CopyFrom(model)
+    del probed.graph.output[:]
+    for name, kind in outputs.items():
+        wanted = getattr(TensorProto, kind.upper())
+        probed.graph.output.append(helper.make_tensor_value_info(name, wanted, None))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_DISABLE_ALL if level == "as written" else levels.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(path / "optimized.onnx")
+    if exact_pairs:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found = dict(zip(outputs, session.run(None, {"x": images}), strict=True))
+    return found, onnx.load(path / "optimized.onnx")
+
+
+def ours(model: onnx.ModelProto, images: Array, path: Path) -> Run:
+    onnx.save(model, path / "model.onnx")
+    network = load_onnx(path / "model.onnx")
+    return run(network, images.reshape(len(images), *network.network.input.shape), keep_integers=True)
+
+
+def check_against_fractions(made: Random, path: Path) -> dict[str, Array]:
+    """All integers and the outputs of a random network equal those of the fractions, which come back."""
+    model = made.graph.model()
+    expected, got = exact(model, made.images), ours(model, made.images, path)
+    integers = {}
+    for layer, (tensor, kind) in made.graph.integers.items():
+        low, high = RANGES[kind]
+        integers[tensor] = expected[tensor]
+        found = (got.codes[layer] + high - low) // 2 + low
+        np.testing.assert_array_equal(found.reshape(expected[tensor].shape), expected[tensor], err_msg=layer)
+    wanted = real_of(expected["y"]).astype(np.float64)
+    np.testing.assert_array_equal(got.outputs.reshape(wanted.shape), wanted)
+    return integers
+
+
+def random_network(seed: int, style: Style, *, dyadic: bool, kinds: tuple[str, str], zeros: bool = False) -> Random:
+    made = Random(seed, style, dyadic, *kinds, zeros=zeros)
+    made.finish()
+    return made
+
+
+compared: dict[str, list[int]] = {"operators": [], "qdq": []}
+"""For every random network, how many integers its kernels rounded."""
+
+
+def check_kernels(made: Random, style: Style, path: Path) -> None:
+    """onnxruntime equals its own float32 formula, operator by operator, from the integers that it had itself."""
+    integers = check_against_fractions(made, path)
+    found, graph = kernels(
+        made.graph.model(),
+        dict(made.graph.integers.values()),
+        made.images,
+        path,
+        "fused",
+        exact_pairs=made.acts == "uint8",
+    )
+    np.testing.assert_array_equal(found["x_integers"], integers["x_integers"])
+    formula = {name: value for name, value in rounded(graph, found).items() if name in found}
+    for name, value in formula.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    compared[style].append(sum(value.size for value in formula.values()))
+
+
+@FEW
+@given(SEEDS, st.booleans(), KERNELS)
+def test_integer_operators(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, dyadic: bool, kinds: tuple[str, str]
+) -> None:
+    made = random_network(seed, "operators", dyadic=dyadic, kinds=kinds)
+    check_kernels(made, "operators", tmp_path_factory.mktemp("operators"))
+
+
+@FEW
+@given(SEEDS, st.booleans(), KERNELS)
+def test_fused_quantizers(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, dyadic: bool, kinds: tuple[str, str]
+) -> None:
+    made = random_network(seed, "qdq", dyadic=dyadic, kinds=kinds)
+    check_kernels(made, "qdq", tmp_path_factory.mktemp("fused"))
+
+
+def test_kernels_rounded_most_of_what_was_compared() -> None:
+    assert sum(compared["operators"]) > 300 * len(compared["operators"])
+    assert sum(compared["qdq"]) > 50 * len(compared["qdq"])
+
+
+@FEW
+@given(
+    SEEDS,
+    st.sampled_from(["uint8", "int8", "uint4", "int4"]),
+    st.sampled_from(["uint8", "int8", "uint4", "int4"]),
+    st.booleans(),
+)
+def test_powers_of_two_leave_float32_no_choice(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, acts: str, weights: str, zeros: bool
+) -> None:
+    # Every scale a power of two: float32 is exact, ties are many, and onnxruntime, as the file is written, must agree everywhere.
+    path, zeros = tmp_path_factory.mktemp("dyadic"), zeros and weights.endswith("4")
+    made = random_network(seed, "qdq", dyadic=True, kinds=(acts, weights), zeros=zeros)
+    integers = check_against_fractions(made, path)
+    reals = {str(node.input[0]): node for node in made.graph.nodes if node.op_type == "DequantizeLinear"}
+    seen = {name: reals[name] for name in integers}
+    outputs = {str(node.output[0]): "float" for node in seen.values()}
+    found, _ = kernels(made.graph.model(), outputs, made.images, path, "as written", exact_pairs=False)
+    expected = exact(made.graph.model(), made.images)
+    for node in seen.values():
+        name = str(node.output[0])
+        np.testing.assert_array_equal(found[name], real_of(expected[name]).astype(np.float64), err_msg=name)
