@@ -26,6 +26,8 @@ from workloads.onnx_translation import (
 from workloads.onnx_windows import kernel_shape, map_shape, read_window
 
 ONE, ZERO = Fraction(1), Fraction(0)
+FLOAT_TYPES = (1, 10, 11, 16)
+"""FLOAT, FLOAT16, DOUBLE and BFLOAT16 of TensorProto."""
 
 
 def quant(state: Translation, node: GraphNode) -> Value:
@@ -156,6 +158,16 @@ def identity(state: Translation, node: GraphNode) -> Value:
     return state.value(node, 0)
 
 
+def cast(state: Translation, node: GraphNode) -> Value:
+    """Integers as real numbers of the same value."""
+    if node.integer("to") not in FLOAT_TYPES:
+        raise ValueError(f"{node}: must cast to a floating point type, not to type {node.integer('to')}")
+    value = state.value(node, 0)
+    if isinstance(value, Constant):
+        return Constant(value.array.astype(np.float64))
+    return value
+
+
 NODES: dict[str, Operator] = {
     "Quant": Operator(range(4, 5), quant, QUANT_DOMAINS),
     "IntQuant": Operator(range(4, 5), quant, QUANT_DOMAINS),
@@ -174,6 +186,7 @@ NODES: dict[str, Operator] = {
     "Flatten": Operator(range(1, 2), flatten),
     "Reshape": Operator(range(2, 3), reshape),
     "Identity": Operator(range(1, 2), identity),
+    "Cast": Operator(range(1, 2), cast),
 }
 """The operators of networks without branches, and residual sums."""
 

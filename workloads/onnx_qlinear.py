@@ -37,12 +37,12 @@ from workloads.onnx_translation import (
     Sums,
     Translation,
     Value,
+    channel_numbers,
+    requantized,
 )
 from workloads.onnx_weights import IntegerWeights
 
 MICROSOFT = ("com.microsoft",)
-FLOAT_TYPES = (1, 10, 11, 16)
-"""FLOAT, FLOAT16, DOUBLE and BFLOAT16 of TensorProto."""
 ONE = Fraction(1)
 
 
@@ -107,8 +107,13 @@ def qgemm(state: Translation, node: GraphNode) -> Value:
 
 
 def qlinear_add(state: Translation, node: GraphNode) -> Value:
-    """QLinearAdd of com.microsoft: two maps, each with its own scale."""
-    return _requantized(state, node, 6, residual(state, node, _real(state, node, 0), _real(state, node, 3), 1))
+    """QLinearAdd of com.microsoft: two maps, each with its own scale, or a map and constants (a bias)."""
+    constants = [place for place in (0, 3) if state.is_constant(node, place)]
+    if not constants:
+        return _requantized(state, node, 6, residual(state, node, _real(state, node, 0), _real(state, node, 3), 1))
+    sums = requantized(node.name, _real(state, node, 3 - constants[0]))
+    numbers = channel_numbers(node, _real_constant(state, node, constants[0], 1).array, sums)
+    return _requantized(state, node, 6, sums.scaled([ONE] * len(numbers), numbers))
 
 
 def qlinear_concat(state: Translation, node: GraphNode) -> Value:
@@ -131,16 +136,6 @@ def qlinear_global_average_pool(state: Translation, node: GraphNode) -> Value:
     return _requantized(state, node, 3, global_average(node, _real(state, node, 0)))
 
 
-def cast(state: Translation, node: GraphNode) -> Value:
-    """Integers as real numbers of the same value."""
-    if node.integer("to") not in FLOAT_TYPES:
-        raise ValueError(f"{node}: must cast to a floating point type, not to type {node.integer('to')}")
-    value = state.value(node, 0)
-    if isinstance(value, Constant):
-        return Constant(value.array.astype(np.float64))
-    return value
-
-
 QLINEAR: dict[str, Operator] = {
     "QuantizeLinear": Operator(range(2, 4), quantize_linear, STANDARD_DOMAINS + MICROSOFT),
     "DequantizeLinear": Operator(range(2, 4), dequantize_linear, STANDARD_DOMAINS + MICROSOFT),
@@ -153,7 +148,6 @@ QLINEAR: dict[str, Operator] = {
     "QLinearConcat": Operator(range(5, 65536), qlinear_concat, MICROSOFT),
     "QLinearAveragePool": Operator(range(4, 6), qlinear_average_pool, MICROSOFT),
     "QLinearGlobalAveragePool": Operator(range(4, 6), qlinear_global_average_pool, MICROSOFT),
-    "Cast": Operator(range(1, 2), cast),
 }
 """The operators of linear quantization."""
 

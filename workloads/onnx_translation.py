@@ -243,14 +243,9 @@ class Translation:
         Broadcasting aligns the last axes, so a plain vector is per channel only for matrices; a BatchNormalization and
         a bias name the channels themselves (`vector`).
         """
-        array, channels, rank = self.constant(node, index), sums.channels, 2 if sums.flat else 4
+        array, rank = self.constant(node, index), 2 if sums.flat else 4
         aligned = array.reshape(-1, *(1,) * (rank - 2)) if vector and array.ndim == 1 else array
-        shape = (1,) * (rank - aligned.ndim) + aligned.shape
-        if len(shape) != rank or shape[1] not in (1, channels) or array.size != shape[1]:
-            raise ValueError(
-                f"{node}: constants must be one number or {channels}, one per channel, not of shape {array.shape}"
-            )
-        return [Fraction(value) for value in np.broadcast_to(array.ravel(), (channels,)).tolist()]
+        return channel_numbers(node, aligned, sums)
 
     def weights(self, node: GraphNode, index: int) -> IntegerWeights:
         """Input `index` of a node, which must be quantized constants, as integers."""
@@ -382,6 +377,17 @@ class Translation:
         self.nodes.append(Node(layer, inputs))
         if parameters is not None:
             self.parameters[layer.name] = parameters
+
+
+def channel_numbers(node: GraphNode, array: Array, sums: Sums | Joined) -> list[Fraction]:
+    """Numbers that broadcast against a map, one for each of its channels."""
+    channels, rank = sums.channels, 2 if sums.flat else 4
+    shape = (1,) * (rank - array.ndim) + array.shape
+    if len(shape) != rank or shape[1] not in (1, channels) or array.size != shape[1]:
+        raise ValueError(
+            f"{node}: constants must be one number or {channels}, one per channel, not of shape {array.shape}"
+        )
+    return [Fraction(value) for value in np.broadcast_to(array.ravel(), (channels,)).tolist()]
 
 
 def requantized(name: str, source: CodeMap) -> Sums:
