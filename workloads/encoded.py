@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from workloads.network import Network
 Planes = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,29 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
+class HostLevels:
+    """How the host quantizes the network input: u of channel i = number of j with sign[i] * x >= values[i, j], x in float32.
+
+    sign: (rows,) int64 of +-1. values: (rows, levels) float32, ascending along j; infinite where a level is always or never
+    reached. There is one row, or one a channel, or one an element of the map.
+    """
+
+    sign: Ints
+    values: Singles
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.sign.shape != self.values.shape[:1]:
+            raise ValueError(
+                f"host levels: values must be (channels, levels) with one sign a channel, "
+                f"not {self.values.shape} with signs {self.sign.shape}"
+            )
+        if self.values.dtype != np.float32 or np.isnan(self.values).any() or not _ascending(self.values):
+            raise ValueError("host levels: values must be float32 and ascend in every channel")
+        if not np.isin(self.sign, (-1, 1)).all():
+            raise ValueError("host levels: every sign must be -1 or +1")
+
+
+@dataclass(frozen=True, slots=True)
 class Thresholds:
     """Unsigned code u of channel i = number of j with sign[i] * acc >= values[i, j]; the emitted odd code is 2u - (2^M - 1).
 
@@ -67,7 +93,7 @@ class Thresholds:
                 f"thresholds: values must be (channels, levels) with one sign a channel, "
                 f"not {self.values.shape} with signs {self.sign.shape}"
             )
-        if (np.diff(self.values, axis=1) < 0).any():
+        if not _ascending(self.values):
             raise ValueError("thresholds: values must ascend in every channel")
         if not np.isin(self.sign, (-1, 1)).all():
             raise ValueError("thresholds: every sign must be -1 or +1")
@@ -80,7 +106,10 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """Real outputs of the last layer, computed on the host: value = scale * acc + bias, both (channels,) float64."""
+    """Real outputs of the last layer, computed on the host: value = scale * acc + bias, both (channels,) float64.
+
+    Where the last layer emits codes, they take the place of acc.
+    """
 
     scale: Floats
     bias: Floats
@@ -134,6 +163,7 @@ class EncodedNetwork:
 
     The outputs are those of the last layer, or of several as `arrangement` puts them together. `source` says
     where it came from (file name, hash, what its publisher claims): text for reports, never arithmetic.
+    The host quantizes inputs by `input_levels`, or to the nearest of `input_codes` (`encoding.quantize`) where there are none.
     """
 
     network: Network
@@ -141,6 +171,7 @@ class EncodedNetwork:
     parameters: Mapping[str, Parameters]
     source: Mapping[str, str] = field(default_factory=dict)
     arrangement: Arrangement | None = None
+    input_levels: HostLevels | None = None
 
     @property
     def out_shape(self) -> Shape:
@@ -152,6 +183,7 @@ class EncodedNetwork:
         return (channels // self.arrangement.block**2, *self.arrangement.size)
 
     def __post_init__(self) -> None:
+        _check_input_levels(self)
         if self.input_codes.bits != self.network.input.bits:
             raise ValueError(
                 f"network {self.network.name!r}: input codes must have {self.network.input.bits} bits, "
@@ -182,6 +214,19 @@ def _check_arrangement(network: Network, arrangement: Arrangement) -> None:
     ends = [first + size for first, size in zip(arrangement.start, arrangement.size, strict=True)]
     if min(arrangement.start) < 0 or ends[0] > maps[0][1] * block or ends[1] > maps[0][2] * block:
         raise ValueError(f"{where}: the window of the output must lie in {maps[0][1] * block} x {maps[0][2] * block}")
+
+
+def _check_input_levels(network: EncodedNetwork) -> None:
+    levels, shape = network.input_levels, network.network.input.shape
+    wanted = [(rows, network.input_codes.highest) for rows in (1, shape[0], prod(shape))]
+    if levels is not None and levels.values.shape not in wanted:
+        raise ValueError(
+            f"network {network.network.name!r}: host levels must have a shape of {wanted}, not {levels.values.shape}"
+        )
+
+
+def _ascending(values: npt.NDArray[Any]) -> bool:
+    return bool((values[:, 1:] >= values[:, :-1]).all())
 
 
 def weight_words(reduction: int) -> int:

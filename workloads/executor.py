@@ -27,7 +27,7 @@ from workloads.encoding import (
     Floats,
     Ints,
     Words,
-    quantize_unsigned,
+    host_codes,
     signed,
     word_type,
     words_per_window,
@@ -161,7 +161,7 @@ class _Emitted:
 
 def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
     encoded, network = prepared.encoded, prepared.encoded.network
-    maps = {network.input.name: np.moveaxis(quantize_unsigned(inputs, encoded.input_codes), 0, -1)}
+    maps = {network.input.name: np.moveaxis(host_codes(encoded, inputs), 0, -1)}
     actions, integers, left = {}, {}, {}
     leaving = encoded.arrangement.layers if encoded.arrangement else (network.output.name,)
     for node in network.nodes:

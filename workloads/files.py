@@ -3,11 +3,13 @@
 Metadata of the file: `format` is dse-network, `version` is 1, `header` is JSON with keys
   network     name, input {name, shape, bits}, nodes [{inputs, layer {layer: one of LAYERS, ...}}]
   codes       bits, step, offset, highest of the network input
+  host_levels whether the host quantizes by levels of its own
   parameters  by layer name: acc_bits and the list of its tensors
   source      provenance, text to text
 Tensors are named <layer>/<tensor>: weights uint64 (K, out, words); threshold_signs int64 (channels,), threshold_values
-int64 (channels, levels); affine_scale, affine_bias float64 (channels,). The same network gives the same bytes. Only
-this file turns such dicts into records; nothing is ever executed from a file.
+int64 (channels, levels); affine_scale, affine_bias float64 (channels,). Host levels are host_signs int64 (rows,) and host_values
+float32 (rows, levels). The same network gives the same bytes. Only this file turns such dicts into records; nothing is ever
+executed from a file.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from workloads.encoded import Affine, Codes, EncodedNetwork, Parameters, Thresholds
+from workloads.encoded import Affine, Codes, EncodedNetwork, HostLevels, Parameters, Thresholds
 from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool, Shuffle, Slice, Upsample
 from workloads.network import Input, Network, Node
 
@@ -71,7 +73,10 @@ _DTYPES = {
     "threshold_values": "I64",
     "affine_scale": "F64",
     "affine_bias": "F64",
+    "host_signs": "I64",
+    "host_values": "F32",
 }
+_HOST = ("host_signs", "host_values")
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -118,6 +123,7 @@ def _encode(network: EncodedNetwork) -> bytes:
     header = {
         "network": network_header(network.network),
         "codes": _record(network.input_codes),
+        "host_levels": network.input_levels is not None,
         "parameters": {
             name: {"acc_bits": own.acc_bits, "tensors": sorted(tensors[name])} for name, own in held.items()
         },
@@ -125,6 +131,8 @@ def _encode(network: EncodedNetwork) -> bytes:
     }
     text = json.dumps(header, sort_keys=True, allow_nan=False)
     flat = {f"{layer}/{name}": tensor for layer, own in tensors.items() for name, tensor in own.items()}
+    if network.input_levels is not None:
+        flat["host_signs"], flat["host_values"] = network.input_levels.sign, network.input_levels.values
     return _ordered(to_bytes(flat, metadata={"format": FORMAT, "version": VERSION, "header": text}))
 
 
@@ -173,6 +181,8 @@ def _decode(path: Path) -> EncodedNetwork:
         layers = _object("parameters", header["parameters"])
         listed = {name: _own_tensors(name, entry) for name, entry in layers.items()}
         names = {f"{layer}/{tensor}": tensor for layer, own in listed.items() for tensor in own}
+        if header["host_levels"]:
+            names |= {name: name for name in _HOST}
         _check_names(set(names), set(file.keys()))
         for name, tensor in names.items():
             _check_dtype(name, file.get_slice(name).get_dtype(), _DTYPES[tensor])
@@ -180,7 +190,10 @@ def _decode(path: Path) -> EncodedNetwork:
     network = network_from_header(header["network"])
     _check_names({layer.name for layer in network.layers}, set(layers), what="layer", where="parameters")
     parameters = {name: _parameters(name, entry, tensors) for name, entry in layers.items()}
-    return EncodedNetwork(network, _codes(header["codes"]), parameters, _texts("source", header["source"]))
+    levels = HostLevels(*(tensors[name] for name in _HOST)) if header["host_levels"] else None
+    return EncodedNetwork(
+        network, _codes(header["codes"]), parameters, _texts("source", header["source"]), input_levels=levels
+    )
 
 
 def _checked_header(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -192,15 +205,20 @@ def _checked_header(metadata: Mapping[str, str]) -> dict[str, Any]:
         header = json.loads(metadata.get("header", ""))
     except ValueError as error:
         raise ValueError(f"header must be JSON, but: {error}") from error
-    return _keys("header", header, ("network", "codes", "parameters", "source"))
+    found = _keys("header", header, ("network", "codes", "host_levels", "parameters", "source"))
+    if not isinstance(found["host_levels"], bool):
+        raise ValueError(f"header: host_levels must be of type bool, not {found['host_levels']!r}")
+    return found
 
 
 def _own_tensors(layer: str, entry: Any) -> list[str]:
     """The tensors a layer lists; thresholds and affine come in pairs."""
     where = f"parameters of {layer!r}"
     own = _keys(where, entry, ("acc_bits", "tensors"))["tensors"]
-    if not isinstance(own, list) or not all(isinstance(name, str) and name in _DTYPES for name in own):
-        raise ValueError(f"{where}: tensors must be a list out of {sorted(_DTYPES)}, not {own!r}")
+    if not isinstance(own, list) or not all(
+        isinstance(name, str) and name in _DTYPES and name not in _HOST for name in own
+    ):
+        raise ValueError(f"{where}: tensors must be a list out of {sorted(set(_DTYPES) - set(_HOST))}, not {own!r}")
     for one, other in (("threshold_signs", "threshold_values"), ("affine_scale", "affine_bias")):
         if (one in own) != (other in own):
             raise ValueError(f"{where}: {one} and {other} must be given together")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from math import prod
 
 import numpy as np
@@ -12,23 +11,24 @@ from workloads.encoding import encode_weights
 from workloads.layers import Conv, Pool
 from workloads.onnx_contractions import pad_code
 from workloads.onnx_graph import GraphNode
-from workloads.onnx_translation import CodeMap, Operator, Sums, Translation, Value
+from workloads.onnx_translation import Operator, Translation
+from workloads.onnx_values import CodeMap, Sums, Value
 from workloads.onnx_windows import Window, kernel_shape, map_shape, read_window
 from workloads.thresholds import Curve
 
 
 def average_pool(state: Translation, node: GraphNode) -> Value:
     """The mean of a window."""
-    return average(node, state.codes(node, 0))
+    return average(node, state.any_codes(node, 0))
 
 
 def global_average_pool(state: Translation, node: GraphNode) -> Value:
     """An average pool over the whole map."""
-    return global_average(node, state.codes(node, 0))
+    return global_average(node, state.any_codes(node, 0))
 
 
 def average(node: GraphNode, source: CodeMap) -> Sums:
-    """step * (sum of codes / count + offset). With pads that count, a convolution of one weight +1 a channel, zero padded."""
+    """slope * (sum of codes / count) + intercept. With pads that count, a convolution of one weight +1 a channel, zero padded."""
     window = read_window(node, kernel_shape(node), map_shape(node, source), dilated=False)
     if node.integer("ceil_mode", 0) and window != read_window(_floored(node), window.kernel, source.shape):
         raise ValueError(f"{node}: ceil_mode must be 0 where windows end outside the map: they divide by other counts")
@@ -92,12 +92,11 @@ def _padded_average(node: GraphNode, source: CodeMap, window: Window) -> Sums:
 
 
 def _divided(layer: Pool | Conv, source: CodeMap, count: int) -> Sums:
-    step = Fraction(source.codes.step)
-    curve = Curve().scaled(step / count, step * source.codes.offset)
+    curves = [Curve().scaled(line.slope / count, line.intercept) for line in source.channel_lines]
     return Sums(
         layer=layer,
         inputs=(source.producer,),
-        curves=(curve,) * source.shape[0],
+        curves=tuple(curves),
         bound=layer.acc_bound,
         flat=False,
     )

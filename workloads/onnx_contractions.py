@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 
@@ -11,15 +11,16 @@ import numpy as np
 
 from workloads.layers import Conv, Dense
 from workloads.onnx_graph import GraphNode
-from workloads.onnx_translation import CodeMap, Sums, Translation, Value
+from workloads.onnx_translation import Translation
+from workloads.onnx_values import CodeMap, Sums, Value
 from workloads.onnx_weights import Integers, IntegerWeights, WeightEncoding, weight_encoding
 from workloads.onnx_windows import map_shape, read_window
-from workloads.thresholds import Curve
+from workloads.thresholds import Curve, Line
 
 
 def conv(state: Translation, node: GraphNode) -> Value:
     """Conv: sums of codes times weights, zero padded; an optional bias."""
-    return biased(state, node, convolution(node, state.codes(node, 0), weights_of(state, node, 4)))
+    return biased(state, node, convolution(node, state.any_codes(node, 0), weights_of(state, node, 4)))
 
 
 def convolution(node: GraphNode, source: CodeMap, weights: IntegerWeights) -> Sums:
@@ -54,7 +55,7 @@ def convolution(node: GraphNode, source: CodeMap, weights: IntegerWeights) -> Su
 
 def matmul(state: Translation, node: GraphNode) -> Value:
     """MatMul of (batch, features) codes with (features, outputs) weights."""
-    return dense(node, state.codes(node, 0), weights_of(state, node, 2), 1)
+    return dense(node, state.any_codes(node, 0), weights_of(state, node, 2), 1)
 
 
 def gemm(state: Translation, node: GraphNode) -> Value:
@@ -62,7 +63,7 @@ def gemm(state: Translation, node: GraphNode) -> Value:
     if node.integer("transA", 0):
         raise ValueError(f"{node}: transA must be 0, not {node.integer('transA', 0)}")
     axis, alpha = 0 if node.integer("transB", 0) else 1, Fraction(node.real("alpha", 1.0))
-    sums = dense(node, state.codes(node, 0), weights_of(state, node, 2), axis)
+    sums = dense(node, state.any_codes(node, 0), weights_of(state, node, 2), axis)
     return biased(state, node, sums.scaled([alpha] * sums.channels, [Fraction(0)] * sums.channels))
 
 
@@ -77,14 +78,17 @@ class Rows:
 
 def pad_code(node: GraphNode, source: CodeMap, padding: tuple[int, int, int, int]) -> int | None:
     """How real zero is padded: masked taps at offset 0, the code of zero where there is one."""
-    if not any(padding) or source.codes.offset == 0:
+    offsets = {line.intercept / line.slope for line in source.channel_lines}
+    if not any(padding) or offsets == {0}:
         return None
-    if source.codes.zero_code is None:
+    offset = offsets.pop()
+    zeros = replace(source.codes, offset=int(offset)).zero_code
+    if offsets or offset.denominator != 1 or zeros is None:
         raise ValueError(
             f"{node}: codes of {source.producer!r} must have offset 0 or a code for zero to be zero padded, "
-            f"not offset {source.codes.offset}"
+            f"not offset {offset}"
         )
-    return source.codes.zero_code
+    return zeros
 
 
 def weights_of(state: Translation, node: GraphNode, rank: int) -> IntegerWeights:
@@ -125,11 +129,24 @@ def dense(node: GraphNode, source: CodeMap, weights: IntegerWeights, axis: int) 
     return contraction(layer, source, rows)
 
 
+def _read_lines(layer: Conv | Dense, source: CodeMap) -> list[Line]:
+    """What the codes stand for that every output channel reads: of one line each, or there is no scale to take out."""
+    lines = source.channel_lines
+    if len(set(lines)) == 1:
+        return [lines[0]] * layer.out_channels
+    if isinstance(layer, Conv) and layer.groups == source.shape[0]:
+        return [lines[out * layer.groups // layer.out_channels] for out in range(layer.out_channels)]
+    raise ValueError(
+        f"layer {layer.name!r}: codes of {source.producer!r} must have one scale and zero point, unless every output channel reads one "
+        f"channel (depthwise), not one per channel"
+    )
+
+
 def contraction(layer: Conv | Dense, source: CodeMap, rows: Rows) -> Sums:
-    """real = step_x step_w (acc + offset_x sum w), with acc = sum c_x w and w = c_w + offset_w."""
-    slopes = [Fraction(source.codes.step) * step for step in rows.steps]
-    shifts = [source.codes.offset * total for total in rows.values.sum(axis=1, dtype=np.int64).tolist()]
-    curves = [Curve().scaled(slope, slope * shift) for slope, shift in zip(slopes, shifts, strict=True)]
+    """With x = slope c_x + shift:  real = step_w (slope acc + shift sum w), acc = sum c_x w and w = c_w + offset_w."""
+    totals = rows.values.sum(axis=1, dtype=np.int64).tolist()
+    each = zip(_read_lines(layer, source), rows.steps, totals, strict=True)
+    curves = [Curve().scaled(line.slope * step, line.intercept * step * total) for line, step, total in each]
     return Sums(
         layer=layer,
         inputs=(source.producer,),

@@ -97,6 +97,9 @@ class Graph:
     input_rank: int
     output_name: str
     source: Mapping[str, str]
+    opset: int
+    datatypes: Mapping[str, str]
+    """Datatypes that QONNX and FINN annotate tensors with, by tensor."""
     input_type: str = "float32"
 
 
@@ -114,13 +117,13 @@ def read_model(path: Path) -> tuple[bytes, onnx.ModelProto]:
 
 def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
     """A model as a graph; `path` and `content` are the file that it comes from."""
-    _check_model(path.name, model)
-    graph = model.graph
+    opset, graph = _checked_opset(path.name, model), model.graph
     constants = _constants(path.name, graph)
     inputs = [value for value in graph.input if str(value.name) not in constants]
     source, output = _only(path.name, "input", inputs), _only(path.name, "output", list(graph.output))
     shape, rank = _input_shape(source)
     input_name, output_name = str(source.name), str(output.name)
+    datatypes = _datatypes(graph)
     nodes = _ordered(path.name, _nodes(graph, input_name), {input_name, *constants}, output_name)
     return Graph(
         name=_printable(graph.name) or path.stem,
@@ -131,6 +134,8 @@ def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
         input_rank=rank,
         output_name=output_name,
         source=_source(path, content, model),
+        opset=opset,
+        datatypes=datatypes,
         input_type=_input_type(source),
     )
 
@@ -158,12 +163,21 @@ def _parse(where: str, content: bytes) -> onnx.ModelProto:
     return model
 
 
-def _check_model(where: str, model: onnx.ModelProto) -> None:
+def _checked_opset(where: str, model: onnx.ModelProto) -> int:
     opset = max((item.version for item in model.opset_import if item.domain in STANDARD_DOMAINS), default=0)
     if opset < MIN_OPSET:
         raise ValueError(f"{where}: the ONNX operator set must be at least {MIN_OPSET}, not {opset or 'absent'}")
     if model.graph.sparse_initializer:
         raise ValueError(f"{where}: initializers must be dense, not sparse")
+    return opset
+
+
+def _datatypes(graph: onnx.GraphProto) -> dict[str, str]:
+    """Annotated datatypes by tensor."""
+    pairs = [
+        (item.tensor_name, pair) for item in graph.quantization_annotation for pair in item.quant_parameter_tensor_names
+    ]
+    return {str(name): str(pair.value) for name, pair in pairs if pair.key == "finn_datatype"}
 
 
 def _only(where: str, kind: str, values: list[Any]) -> Any:

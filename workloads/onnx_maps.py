@@ -12,7 +12,8 @@ import numpy as np
 
 from workloads.layers import Concat, Conv, Pair, Pool, Shape, Shuffle, Upsample
 from workloads.onnx_graph import GraphNode
-from workloads.onnx_translation import CodeMap, Joined, Operator, Sums, Translation, Value, requantized
+from workloads.onnx_translation import Operator, Translation
+from workloads.onnx_values import CodeMap, Joined, Sums, Value, requantized
 from workloads.onnx_windows import map_shape
 from workloads.thresholds import Curve
 
@@ -25,7 +26,7 @@ def concat(state: Translation, node: GraphNode) -> Value:
         raise ValueError(f"{node}: every input must be a map, not a constant")
     check_joined(node, parts)
     maps = [part for part in parts if isinstance(part, CodeMap)]
-    if len(maps) == len(parts) and all(part.codes == maps[0].codes for part in maps):
+    if len(maps) == len(parts) and all(part.codes == maps[0].codes and not part.lines for part in maps):
         widths, first = tuple(part.shape[0] for part in maps), maps[0]
         shape = (sum(widths), *first.shape[1:])
         state.finish(
@@ -71,6 +72,8 @@ def depth_to_space(state: Translation, node: GraphNode) -> Value:
     block, mode, value = node.integer("blocksize"), node.text("mode", "DCR"), state.value(node, 0)
     if mode not in ("DCR", "CRD") or block < 1:
         raise ValueError(f"{node}: mode must be DCR or CRD and blocksize >= 1, not {mode!r} and {block}")
+    if isinstance(value, CodeMap):
+        value = state.codes(node, 0)
     if not isinstance(value, CodeMap | Sums) or value.flat or _shape(value)[0] % block**2:
         raise ValueError(f"{node}: must read a map of {block**2} n channels that one layer makes")
     if mode == "CRD":

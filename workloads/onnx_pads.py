@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from workloads.onnx_graph import Array, Graph, GraphNode
-from workloads.onnx_translation import Operator, Translation, Value
+from workloads.onnx_translation import Operator, Translation
+from workloads.onnx_values import Value
 
 
 def merge_pads(graph: Graph) -> Graph:

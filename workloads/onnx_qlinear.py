@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from workloads.onnx_activation import channel_array, exact_numbers
 from workloads.onnx_averages import average, global_average
 from workloads.onnx_contractions import check_rank, convolution, dense
 from workloads.onnx_graph import STANDARD_DOMAINS, Array, GraphNode
@@ -27,19 +28,8 @@ from workloads.onnx_integers import (
 )
 from workloads.onnx_maps import joined
 from workloads.onnx_residual import residual
-from workloads.onnx_translation import (
-    WORDS,
-    CodeMap,
-    Constant,
-    Joined,
-    Operator,
-    QuantizedConstant,
-    Sums,
-    Translation,
-    Value,
-    channel_numbers,
-    requantized,
-)
+from workloads.onnx_translation import Operator, Translation
+from workloads.onnx_values import WORDS, CodeMap, Constant, Joined, QuantizedConstant, Sums, Value, requantized
 from workloads.onnx_weights import IntegerWeights
 
 MICROSOFT = ("com.microsoft",)
@@ -112,7 +102,8 @@ def qlinear_add(state: Translation, node: GraphNode) -> Value:
     if not constants:
         return _requantized(state, node, 6, residual(state, node, _real(state, node, 0), _real(state, node, 3), 1))
     sums = requantized(node.name, _real(state, node, 3 - constants[0]))
-    numbers = channel_numbers(node, _real_constant(state, node, constants[0], 1).array, sums)
+    array = _real_constant(state, node, constants[0], 1).array
+    numbers = exact_numbers(channel_array(str(node), array, sums.channels, 2 if sums.flat else 4), sums.channels)
     return _requantized(state, node, 6, sums.scaled([ONE] * len(numbers), numbers))
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from workloads.encoded import Codes, Parameters, Thresholds
 from workloads.layers import Add, Pool, max_code
 from workloads.onnx_graph import GraphNode
-from workloads.onnx_translation import CodeMap, Sums, Translation
+from workloads.onnx_translation import Translation
+from workloads.onnx_values import CodeMap, Sums
 from workloads.thresholds import Curve
 
 LARGEST = 2**62

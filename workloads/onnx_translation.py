@@ -1,8 +1,4 @@
-"""The state of an import: what is known of every tensor so far, and the layers finished so far.
-
-A tensor is one of these: the raw graph input, a constant, a quantized constant, a map of codes, or sums: the accumulators of
-a layer with the curve that leads from them to the real value, waiting for a quantizer; sums of several layers may be joined.
-"""
+"""The state of an import: what is known of every tensor so far (`onnx_values`), and the layers finished so far."""
 
 from __future__ import annotations
 
@@ -10,152 +6,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import prod
+from typing import TypeVar
 
 import numpy as np
 
-from workloads.encoded import Affine, Arrangement, Codes, Floats, Parameters, Planes, Thresholds
-from workloads.layers import Add, Concat, Conv, Dense, Layer, MatMul, Pair, Pool, Shape, Shuffle, Slice, Upsample
+from workloads.encoded import Affine, Arrangement, Codes, Floats, HostLevels, Parameters, Thresholds
+from workloads.layers import Add, Concat, Conv, Flatten, Layer, Shape, Shuffle, Slice, max_code
 from workloads.multipliers import smallest
 from workloads.network import Node
+from workloads.onnx_activation import Activation, Emitting, channel_array, codes_of, exact_numbers
 from workloads.onnx_graph import STANDARD_DOMAINS, Array, Graph, GraphNode
+from workloads.onnx_input import RawInput, are_nearest, host_levels
 from workloads.onnx_integers import TYPES
-from workloads.onnx_quantizer import Quantizer, check_host_ties
-from workloads.onnx_weights import IntegerWeights
-from workloads.thresholds import Curve, fold
+from workloads.onnx_values import WORDS, CodeMap, Constant, Joined, Live, QuantizedConstant, Sums, Value, requantized
+from workloads.onnx_weights import IntegerWeights, integer_constant
+from workloads.thresholds import Curve, Line, fold, level
 
-Summing = Conv | Dense | MatMul | Pool | Add | Upsample
-
-
-@dataclass(frozen=True, slots=True)
-class RawInput:
-    """The graph input before its quantizer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """An initializer: numbers, or fractions (dtype object) where a wide integer times its scale must stay exact."""
-
-    array: Array
-
-
-@dataclass(frozen=True, slots=True)
-class QuantizedConstant:
-    """An initializer behind a quantizer: weights if a contraction reads it, rounded numbers if anything else does."""
-
-    array: Array
-    quantizer: Quantizer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeMap:
-    """Codes of `producer` (a layer or the network input): the map they form, and whether it has been flattened."""
-
-    producer: str
-    shape: Shape
-    codes: Codes
-    flat: bool
-    from_host: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
-    """Accumulators of a layer without its quantizer: one curve a channel, |acc| <= bound; flat = (batch, features)."""
-
-    layer: Summing
-    inputs: tuple[str, ...]
-    curves: tuple[Curve, ...]
-    bound: int
-    flat: bool
-    weights: Planes | None = None
-    source: CodeMap | None = None
-    """The codes that the layer does nothing to but change their levels (`requantized`)."""
-
-    @property
-    def name(self) -> str:
-        """Of the layer."""
-        return self.layer.name
-
-    @property
-    def channels(self) -> int:
-        """Channels of the map."""
-        return len(self.curves)
-
-    @property
-    def out_shape(self) -> Shape:
-        """(channels, height, width) of the map."""
-        return self.layer.out_shape
-
-    def scaled(self, slopes: Sequence[Fraction], intercepts: Sequence[Fraction]) -> Sums:
-        """The sums followed by slope * x + intercept, one of each a channel."""
-        return replace(self, curves=_scaled(self.curves, slopes, intercepts))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
-    """Sums of several layers as one map: `parts` along the channels, then b x b pixels out of b^2 channels, then a window of that.
-
-    `curves` are those of all channels of the parts, in order; they stand for the parts' own. The window begins at `start` and
-    has `size` (None: all). A part is one layer, or joined itself.
-    """
-
-    name: str
-    parts: tuple[Sums | Joined, ...]
-    curves: tuple[Curve, ...]
-    block: int = 1
-    start: Pair = (0, 0)
-    size: Pair | None = None
-    flat: bool = False
-
-    @property
-    def channels(self) -> int:
-        """Channels of the map."""
-        return len(self.curves) // self.block**2
-
-    @property
-    def spread(self) -> Shape:
-        """(channels, height, width) before the window."""
-        _, height, width = self.parts[0].out_shape
-        return (self.channels, height * self.block, width * self.block)
-
-    @property
-    def out_shape(self) -> Shape:
-        """(channels, height, width) of the map."""
-        return self.spread if self.size is None else (self.channels, *self.size)
-
-    def scaled(self, slopes: Sequence[Fraction], intercepts: Sequence[Fraction]) -> Joined:
-        """The sums followed by slope * x + intercept, one of each a channel of the map: the b^2 phases share them."""
-        phases = self.block**2
-        return replace(self, curves=_scaled(self.curves, [*slopes] * phases, [*intercepts] * phases))
-
-    def shared(self) -> tuple[Sums | Joined, ...]:
-        """The parts with their share of the curves."""
-        first, parts = 0, []
-        for part in self.parts:
-            last = first + len(part.curves)
-            parts.append(replace(part, curves=self.curves[first:last]))
-            first = last
-        return tuple(parts)
-
-
-def _scaled(curves: Sequence[Curve], slopes: Sequence[Fraction], shifts: Sequence[Fraction]) -> tuple[Curve, ...]:
-    return tuple(curve.scaled(a, b) for curve, a, b in zip(curves, slopes, shifts, strict=True))
-
-
-Value = RawInput | Constant | QuantizedConstant | CodeMap | Sums | Joined
-
-WORDS = {
-    RawInput: "the graph input",
-    Constant: "a constant",
-    QuantizedConstant: "a quantized constant",
-    CodeMap: "codes",
-    Sums: "sums",
-    Joined: "sums",
-}
-
-
-INPUT_READERS = ("Quant", "IntQuant", "BipolarQuant", "QuantizeLinear", "Identity")
-"""Operators that may read the graph input as it comes."""
+Each = TypeVar("Each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,27 +36,30 @@ class Operator:
 
 @dataclass
 class Translation:
-    """An import under way. `values` knows every tensor met so far; `nodes` and `parameters` are the finished layers."""
+    """An import under way. `values` knows every tensor met so far; `nodes` and `parameters` are the finished layers.
+
+    `given_codes` are those of a graph input that is integers already, or is said to be.
+    """
 
     graph: Graph
+    given_codes: Codes | None = None
     values: dict[str, Value] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     parameters: dict[str, Parameters] = field(default_factory=dict)
     input_codes: Codes | None = None
+    input_levels: HostLevels | None = None
+    left_to_host: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.values |= {name: Constant(array) for name, array in self.graph.constants.items()}
-        self.values[self.graph.input_name] = self._input()
+        shape, flat = self.graph.input_shape, self.graph.input_rank == 2
+        raw, kind = RawInput(shape=shape, curves=(Curve(),) * shape[0], flat=flat), TYPES.get(self.graph.input_type)
+        self.values[self.graph.input_name] = raw if kind is None else self._take_input(raw, kind.codes, None, "input")
         reads = [name for node in self.graph.nodes for name in node.inputs]
         self._readers = Counter([*reads, self.graph.output_name])
 
-    def _input(self) -> Value:
-        """The graph input: integers are codes as they come, real values wait for a quantizer."""
-        kind = TYPES.get(self.graph.input_type)
-        return RawInput() if kind is None else self._from_host(kind.codes)
-
     def value(self, node: GraphNode, index: int) -> Value:
-        """What input `index` of a node is. Sums read by two nodes and arithmetic on the raw input are refused."""
+        """What input `index` of a node is. Sums read by two nodes are refused."""
         name = node.inputs[index]
         value = self.values[name]
         if isinstance(value, Sums | Joined) and self._readers[name] > 1:
@@ -197,16 +67,24 @@ class Translation:
                 f"{node}: the sums {name!r} of layer {value.name!r} must be read by one node, "
                 f"not {self._readers[name]} (quantize before branching)"
             )
-        if isinstance(value, RawInput) and node.op not in INPUT_READERS:
-            raise ValueError(
-                f"{node}: graph input {name!r} must pass through one Quant, BipolarQuant or QuantizeLinear first "
-                "(a float network is encoded with bits)"
-            )
         return value
 
     def codes(self, node: GraphNode, index: int) -> CodeMap:
-        """Input `index` of a node, which must be codes."""
+        """Input `index` of a node, which must be codes that stand for step * (c + offset) in all channels."""
+        source = self.any_codes(node, index)
+        if source.lines:
+            line = source.lines[0]
+            what = "a scale for every channel" if len(set(source.lines)) > 1 else f"{line.slope} c + {line.intercept}"
+            raise ValueError(
+                f"{node}: codes of {source.producer!r} must stand for step * (c + integer) in all channels, not for {what}"
+            )
+        return source
+
+    def any_codes(self, node: GraphNode, index: int) -> CodeMap:
+        """Input `index` of a node, which must be codes, whatever they stand for."""
         value = self.value(node, index)
+        if isinstance(value, RawInput):
+            value = self._integer_input(node, value)
         if not isinstance(value, CodeMap):
             word = WORDS[type(value)]
             raise ValueError(f"{node}: input {node.inputs[index]!r} must be codes, as a Quant emits, not {word}")
@@ -216,13 +94,20 @@ class Translation:
         """Input `index` of a node, which must be sums, or codes whose levels are to be changed."""
         value = self.value(node, index)
         if isinstance(value, CodeMap):
-            return requantized(node.name, value)
+            return requantized(node.name, self.any_codes(node, index))
         if not isinstance(value, Sums | Joined):
             raise ValueError(
                 f"{node}: input {node.inputs[index]!r} must be codes or the sums of a Conv, MatMul, Gemm, Add or average pool, "
                 f"not {WORDS[type(value)]}"
             )
         return value
+
+    def live(self, node: GraphNode, index: int) -> Live:
+        """Input `index` of a node, which must not be a constant."""
+        value = self.value(node, index)
+        if isinstance(value, Constant | QuantizedConstant):
+            raise ValueError(f"{node}: input {node.inputs[index]!r} must be codes or sums, not {WORDS[type(value)]}")
+        return self.any_codes(node, index) if isinstance(value, CodeMap) else value
 
     def is_constant(self, node: GraphNode, index: int) -> bool:
         """Whether input `index` of a node is a constant, quantized or not."""
@@ -237,90 +122,72 @@ class Translation:
             raise ValueError(f"{node}: input {node.inputs[index]!r} must be a constant, not {WORDS[type(value)]}")
         return value.array
 
-    def per_channel(self, node: GraphNode, index: int, sums: Sums | Joined, *, vector: bool = False) -> list[Fraction]:
-        """Constant input `index` as one exact number a channel of `sums`; ValueError if it varies along another axis.
+    def channel_array(self, node: GraphNode, index: int, live: Live, *, vector: bool = False) -> Array:
+        """Constant input `index` as (1,) or (channels,) numbers for a map; see `onnx_activation.channel_array`."""
+        return channel_array(str(node), self.constant(node, index), live.channels, 2 if live.flat else 4, vector=vector)
 
-        Broadcasting aligns the last axes, so a plain vector is per channel only for matrices; a BatchNormalization and
-        a bias name the channels themselves (`vector`).
-        """
-        array, rank = self.constant(node, index), 2 if sums.flat else 4
-        aligned = array.reshape(-1, *(1,) * (rank - 2)) if vector and array.ndim == 1 else array
-        return channel_numbers(node, aligned, sums)
+    def per_channel(self, node: GraphNode, index: int, live: Live, *, vector: bool = False) -> list[Fraction]:
+        """Constant input `index` as one exact number a channel of a map."""
+        return exact_numbers(self.channel_array(node, index, live, vector=vector), live.channels)
 
     def weights(self, node: GraphNode, index: int) -> IntegerWeights:
-        """Input `index` of a node, which must be quantized constants, as integers."""
-        value = self.value(node, index)
+        """Input `index` of a node, which must be quantized constants or integers, as integers."""
+        value, name = self.value(node, index), node.inputs[index]
+        if isinstance(value, Constant):
+            found = integer_constant(f"{node}: weights {name!r}", value.array, self.graph.datatypes.get(name))
+            if found is not None:
+                return found
         if not isinstance(value, QuantizedConstant):
             raise ValueError(
-                f"{node}: weights {node.inputs[index]!r} must be constants behind a Quant, BipolarQuant or DequantizeLinear, "
-                f"not {WORDS[type(value)]}"
+                f"{node}: weights {name!r} must be constants behind a Quant, BipolarQuant or DequantizeLinear, or integers, "
+                f"not {'fractions' if isinstance(value, Constant) else WORDS[type(value)]}"
             )
         return value.quantizer.weights(value.array)
 
-    def quantize_input(self, quantizer: Quantizer) -> CodeMap:
-        """The codes of the graph input; a second quantizer is refused."""
-        graph = self.graph
-        if self.input_codes is not None:
-            raise ValueError(f"{quantizer.where}: graph input {graph.input_name!r} must have one quantizer, not two")
-        check_host_ties(quantizer)
-        return self._from_host(quantizer.codes)
+    def quantized(self, node: GraphNode, quantizer: Emitting) -> CodeMap:
+        """Input 0 of a node in the codes of a quantizer: the graph input, sums, or codes of other levels."""
+        value = self.live(node, 0)
+        if isinstance(value, RawInput):
+            return self.quantize_input(value, quantizer)
+        return self.quantize_sums(requantized(node.name, value) if isinstance(value, CodeMap) else value, quantizer)
 
-    def _from_host(self, codes: Codes) -> CodeMap:
-        graph, self.input_codes = self.graph, codes
-        return CodeMap(
-            producer=graph.input_name,
-            shape=graph.input_shape,
-            codes=codes,
-            flat=graph.input_rank == 2,
-            from_host=True,
-        )
+    def quantize_input(self, source: RawInput, quantizer: Emitting) -> CodeMap:
+        """The codes of the graph input; a second quantizer of other levels is refused."""
+        activation = quantizer.activation(source.channels, 2 if source.flat else 4)
+        codes = codes_of(activation.bits, activation.highest, activation.lines)
+        if codes is None:
+            raise ValueError(
+                f"{activation.where}: the graph input must have one scale and a zero point that is a multiple of 1/2, "
+                f"not codes of {activation.lines[0].slope} c + {activation.lines[0].intercept} in the first channel"
+            )
+        levels = host_levels(source, activation)
+        return self._take_input(source, codes, None if are_nearest(levels, codes) else levels, activation.where)
 
-    def quantized(self, node: GraphNode, quantizer: Quantizer) -> CodeMap:
-        """Input 0 of a node as codes: of the graph input, of sums, or of codes with other levels."""
-        if isinstance(self.value(node, 0), RawInput):
-            return self.quantize_input(quantizer)
-        return self.quantize_sums(self.sums(node, 0), quantizer)
+    def quantize_sums(self, sums: Sums | Joined, quantizer: Emitting) -> CodeMap:
+        """Finish a layer: its thresholds follow from curves and ladders. Of joined sums every part, and then the moves."""
+        return self._quantize(sums, quantizer.activation(sums.channels, 2 if sums.flat else 4))
 
-    def quantize_sums(self, sums: Sums | Joined, quantizer: Quantizer) -> CodeMap:
-        """Finish a layer: its thresholds follow from curve and quantizer. Of joined sums every part, and then the moves."""
-        codes = quantizer.codes
+    def emit_sums(self, sums: Sums | Joined) -> Arrangement | None:
+        """Finish the last layer, or layers: sums leave the machine, and the host computes scale * acc + bias and puts them in place."""
         if isinstance(sums, Joined):
-            return self._move(sums, [self.quantize_sums(part, quantizer) for part in sums.shared()])
-        if (
-            sums.source is not None
-            and sums.source.codes == codes
-            and sums.curves == requantized("", sums.source).curves
-        ):
-            return sums.source
-        layer = replace(sums.layer, out_bits=codes.bits)
-        thresholds = fold(sums.curves, quantizer.ladder, sums.bound)
-        if isinstance(layer, Add):
-            layer, thresholds = smallest(layer, thresholds)
-        self.finish(layer, sums.inputs, Parameters(weights=sums.weights, thresholds=thresholds))
-        return CodeMap(producer=layer.name, shape=layer.out_shape, codes=codes, flat=sums.flat)
+            for part in sums.shared():
+                self.emit_sums(part)
+            return Arrangement(
+                layers=tuple(part.name for part in sums.parts),
+                block=sums.block,
+                start=sums.start,
+                size=sums.out_shape[1:],
+            )
+        affine = _affine(sums.name, [curve.lines[0] for curve in sums.curves])
+        self.finish(sums.layer, sums.inputs, Parameters(weights=sums.weights, affine=affine))
+        return None
 
-    def _move(self, sums: Joined, parts: Sequence[CodeMap]) -> CodeMap:
-        """Joined maps of codes put in place; the last move bears the name."""
-        first, bits = parts[0], parts[0].codes.bits
-        moves = [len(parts) > 1, sums.block > 1, sums.out_shape != sums.spread]
-        names = [
-            sums.name if not any(moves[place + 1 :]) else f"{sums.name}_{part}"
-            for place, part in enumerate(("parts", "spread", ""))
-        ]
-        made = first
-        if moves[0]:
-            widths = tuple(part.shape[0] for part in parts)
-            shape = (sum(widths), *first.shape[1:])
-            joined = Concat(name=names[0], in_shape=shape, parts=widths, act_bits=bits)
-            self.finish(joined, tuple(part.producer for part in parts))
-            made = replace(made, producer=joined.name, shape=shape)
-        if moves[1]:
-            spread = Shuffle(name=names[1], in_shape=made.shape, block=sums.block, act_bits=bits)
-            self.finish(spread, (made.producer,))
-            made = replace(made, producer=spread.name, shape=spread.out_shape)
-        if moves[2]:
-            made = self.cut(names[2], made, (0, *sums.start), sums.out_shape)
-        return replace(made, from_host=made.from_host and not any(moves), flat=sums.flat)
+    def emit_codes(self, source: CodeMap) -> None:
+        """The last layer's codes leave the machine, and the host says what they stand for."""
+        name, channels = source.producer, self.nodes[-1].layer.out_shape[0]
+        lines = [source.channel_lines[0]] * channels if len(set(source.channel_lines)) == 1 else source.channel_lines
+        own = self.parameters.get(name, Parameters())
+        self.parameters[name] = replace(own, affine=_affine(name, lines))
 
     def permuted(self, node: GraphNode, source: CodeMap, order: Sequence[int]) -> CodeMap:
         """Finished codes with their channels in another order: that of the rows of the Conv that makes them for this node alone."""
@@ -348,29 +215,45 @@ class Translation:
         self.finish(layer, (source.producer,))
         return replace(source, producer=name, shape=shape, from_host=False)
 
-    def emit_sums(self, sums: Sums | Joined) -> Arrangement | None:
-        """Finish the last layer, or layers: sums leave the machine, and the host computes scale * acc + bias and puts them in place."""
+    def _quantize(self, sums: Sums | Joined, activation: Activation) -> CodeMap:
         if isinstance(sums, Joined):
-            for part in sums.shared():
-                self.emit_sums(part)
-            return Arrangement(
-                layers=tuple(part.name for part in sums.parts),
-                block=sums.block,
-                start=sums.start,
-                size=sums.out_shape[1:],
-            )
-        affine = Affine(
-            _floats(sums, [curve.lines[0].slope for curve in sums.curves]),
-            _floats(sums, [curve.lines[0].intercept for curve in sums.curves]),
-        )
-        self.finish(sums.layer, sums.inputs, Parameters(weights=sums.weights, affine=affine))
-        return None
+            parts = [
+                self._quantize(part, own) for part, own in zip(sums.shared(), _shared(sums, activation), strict=True)
+            ]
+            return self._move(sums, parts).standing_for(_spread(activation.lines, sums.channels))
+        if sums.source is not None and _changes_nothing(sums, sums.source, activation):
+            return sums.source
+        layer = replace(sums.layer, out_bits=activation.bits)
+        thresholds = fold(sums.curves, _spread(activation.ladders, sums.channels), sums.bound)
+        if isinstance(layer, Add):
+            layer, thresholds = smallest(layer, thresholds)
+        self.finish(layer, sums.inputs, Parameters(weights=sums.weights, thresholds=thresholds))
+        codes = Codes(bits=activation.bits, step=1.0, highest=activation.highest)
+        emitted = CodeMap(producer=layer.name, shape=layer.out_shape, codes=codes, flat=sums.flat)
+        return emitted.standing_for(_spread(activation.lines, emitted.channels))
 
-    def emit_codes(self, source: CodeMap) -> None:
-        """The last layer emits codes: the host computes step * (c + offset)."""
-        own, channels = self.parameters.get(source.producer, Parameters()), self.nodes[-1].layer.out_shape[0]
-        step = np.full(channels, source.codes.step)
-        self.parameters[source.producer] = replace(own, affine=Affine(step, step * source.codes.offset))
+    def _move(self, sums: Joined, parts: Sequence[CodeMap]) -> CodeMap:
+        """Joined maps of codes put in place; the last move bears the name."""
+        first, bits = parts[0], parts[0].codes.bits
+        moves = [len(parts) > 1, sums.block > 1, sums.out_shape != sums.spread]
+        names = [
+            sums.name if not any(moves[place + 1 :]) else f"{sums.name}_{part}"
+            for place, part in enumerate(("parts", "spread", ""))
+        ]
+        made = first
+        if moves[0]:
+            widths = tuple(part.shape[0] for part in parts)
+            shape = (sum(widths), *first.shape[1:])
+            joined = Concat(name=names[0], in_shape=shape, parts=widths, act_bits=bits)
+            self.finish(joined, tuple(part.producer for part in parts))
+            made = replace(made, producer=joined.name, shape=shape)
+        if moves[1]:
+            spread = Shuffle(name=names[1], in_shape=made.shape, block=sums.block, act_bits=bits)
+            self.finish(spread, (made.producer,))
+            made = replace(made, producer=spread.name, shape=spread.out_shape)
+        if moves[2]:
+            made = self.cut(names[2], made, (0, *sums.start), sums.out_shape)
+        return replace(made, from_host=made.from_host and not any(moves), flat=sums.flat)
 
     def finish(self, layer: Layer, inputs: tuple[str, ...], parameters: Parameters | None = None) -> None:
         """Append a layer; one that needs no parameters has no entry."""
@@ -378,36 +261,81 @@ class Translation:
         if parameters is not None:
             self.parameters[layer.name] = parameters
 
+    def _integer_input(self, node: GraphNode, source: RawInput) -> CodeMap:
+        """A graph input that is integers is codes already, and arithmetic on it only changes what they stand for."""
+        name = self.graph.input_name
+        if self.given_codes is None:
+            raise ValueError(
+                f"{node}: graph input {name!r} must pass through one Quant, BipolarQuant or QuantizeLinear first, or be integers "
+                "(a float network is encoded with bits)"
+            )
+        if any(len(curve.lines) > 1 for curve in source.curves):
+            raise ValueError(
+                f"{node}: graph input {name!r} must be scaled and shifted only, or quantized before a Relu"
+            )
+        made = self._take_input(source, self.given_codes, None, str(node))
+        lines = zip(made.channel_lines, source.curves, strict=True)
+        return made.standing_for([line.then(curve.lines[0].slope, curve.lines[0].intercept) for line, curve in lines])
 
-def channel_numbers(node: GraphNode, array: Array, sums: Sums | Joined) -> list[Fraction]:
-    """Numbers that broadcast against a map, one for each of its channels."""
-    channels, rank = sums.channels, 2 if sums.flat else 4
-    shape = (1,) * (rank - array.ndim) + array.shape
-    if len(shape) != rank or shape[1] not in (1, channels) or array.size != shape[1]:
-        raise ValueError(
-            f"{node}: constants must be one number or {channels}, one per channel, not of shape {array.shape}"
-        )
-    return [Fraction(value) for value in np.broadcast_to(array.ravel(), (channels,)).tolist()]
+    def _take_input(self, source: RawInput, codes: Codes, levels: HostLevels | None, where: str) -> CodeMap:
+        name, shape = self.graph.input_name, self.graph.input_shape
+        if self.input_codes is not None and not (self.input_codes == codes and _equal(self.input_levels, levels)):
+            raise ValueError(f"{where}: graph input {name!r} must have one quantizer, not two")
+        self.input_codes, self.input_levels = codes, levels
+        made = CodeMap(producer=name, shape=shape, codes=codes, flat=self.graph.input_rank == 2, from_host=True)
+        if source.flatten is None:
+            return replace(made, flat=source.flat)
+        if source.flatten not in {found.layer.name for found in self.nodes}:
+            self.finish(Flatten(name=source.flatten, in_shape=shape, act_bits=codes.bits), (name,))
+        return replace(made, producer=source.flatten, flat=True)
 
 
-def requantized(name: str, source: CodeMap) -> Sums:
-    """Codes as sums over windows of one position, so that thresholds can give them other levels: step * (c + offset)."""
-    bits, step = source.codes.bits, Fraction(source.codes.step)
-    shape = (prod(source.shape), 1, 1) if source.flat else source.shape
-    layer = Pool(name=name, kind="average", in_shape=shape, kernel=(1, 1), act_bits=bits, out_bits=None)
-    curve = Curve().scaled(step, step * source.codes.offset)
-    return Sums(
-        layer=layer,
-        inputs=(source.producer,),
-        curves=(curve,) * shape[0],
-        bound=layer.acc_bound,
-        flat=source.flat,
-        source=source,
+def _changes_nothing(sums: Sums, source: CodeMap, activation: Activation) -> bool:
+    """Whether a quantizer gives every code of `source` back, which is all that the sums consist of."""
+    if (source.codes.bits, source.codes.highest) != (activation.bits, activation.highest):
+        return False
+    lines, ladders = source.channel_lines, _spread(activation.ladders, source.channels)
+    if sums.curves != tuple(Curve((line,)) for line in lines) or list(lines) != _spread(
+        activation.lines, source.channels
+    ):
+        return False
+    codes = [(u, Fraction(2 * u - max_code(activation.bits))) for u in range(activation.highest + 1)]
+    pairs = {(line, id(ladder)): ladder for line, ladder in zip(lines, ladders, strict=True)}
+    return all(level(ladder, line(code)) == u for (line, _), ladder in pairs.items() for u, code in codes)
+
+
+def _shared(sums: Joined, activation: Activation) -> list[Activation]:
+    """What a quantizer of the whole map is to each part: the b^2 phases of a channel share its ladder."""
+    phases = sums.block**2
+    ladders, lines = (
+        _spread(activation.ladders, sums.channels) * phases,
+        _spread(activation.lines, sums.channels) * phases,
     )
+    first, found = 0, []
+    for part in sums.parts:
+        last = first + part.channels
+        found.append(replace(activation, ladders=tuple(ladders[first:last]), lines=tuple(lines[first:last])))
+        first += len(part.curves)
+    return found
 
 
-def _floats(sums: Sums, values: list[Fraction]) -> Floats:
+def _spread(items: Sequence[Each], channels: int) -> list[Each]:
+    """One item a channel, where one stands for all."""
+    return list(items) * channels if len(items) == 1 else list(items)
+
+
+def _equal(one: HostLevels | None, other: HostLevels | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one.sign, other.sign) and np.array_equal(one.values, other.values)
+
+
+def _affine(name: str, lines: Sequence[Line]) -> Affine:
+    return Affine(_floats(name, [line.slope for line in lines]), _floats(name, [line.intercept for line in lines]))
+
+
+def _floats(name: str, values: list[Fraction]) -> Floats:
     try:
         return np.array([float(value) for value in values], dtype=np.float64)
     except OverflowError:
-        raise ValueError(f"layer {sums.layer.name!r}: scale and bias must be finite in double precision") from None
+        raise ValueError(f"layer {name!r}: scale and bias must be finite in double precision") from None

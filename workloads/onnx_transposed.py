@@ -16,7 +16,8 @@ import numpy as np
 from workloads.layers import Conv, Pair, ceil_div
 from workloads.onnx_contractions import Rows, contraction, pad_code, weights_of
 from workloads.onnx_graph import GraphNode
-from workloads.onnx_translation import CodeMap, Joined, Operator, Sums, Translation, Value
+from workloads.onnx_translation import Operator, Translation
+from workloads.onnx_values import CodeMap, Joined, Sums, Value
 from workloads.onnx_weights import Integers, IntegerWeights, weight_encoding
 from workloads.onnx_windows import map_shape
 

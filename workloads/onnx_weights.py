@@ -19,6 +19,8 @@ from workloads.contractions import TERNARY_PLANES
 from workloads.encoded import Planes
 from workloads.encoding import encode_weights
 from workloads.layers import MAX_BITS, max_code
+from workloads.onnx_datatypes import integer_type
+from workloads.onnx_graph import Array
 
 Integers = npt.NDArray[np.int32]
 Steps = npt.NDArray[np.float64]
@@ -40,10 +42,10 @@ class IntegerWeights:
     def channel_steps(self, axis: int) -> list[Fraction]:
         """The step of every output channel, which lies on `axis`. Raises ValueError where a channel has several."""
         rows = np.moveaxis(self.steps, axis, 0)
-        first = rows.reshape(len(rows), -1)[:, 0] if rows.size else rows
-        if (rows != first.reshape(-1, *(1,) * (rows.ndim - 1))).any():
+        first = rows[(slice(None), *(slice(1),) * (rows.ndim - 1))]
+        if (rows != first).any():
             raise ValueError(f"{self.where}: scale must be one number or one per output channel, not of another axis")
-        return [Fraction(step) for step in first.tolist()]
+        return [Fraction(step) for step in first.ravel().tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,31 @@ class WeightEncoding:
     def planes(self, values: Integers) -> Planes:
         """Words of weights (out_channels, N)."""
         return encode_weights(values - np.int32(self.offset), self.bits, ternary=self.ternary)
+
+
+def integer_constant(where: str, array: Array, datatype: str | None) -> IntegerWeights | None:
+    """Constants that are integers as they stand, as FINN writes weights; None for fractions and numbers of many bits.
+
+    Integers that are all odd (bipolar ones, say) keep the step 1. Raises ValueError where the annotated type does not hold them.
+    """
+    if (
+        not array.size
+        or array.dtype.kind not in "fiub"
+        or (np.abs(array) > 2**MAX_BITS).any()
+        or (array != np.rint(array)).any()
+    ):
+        return None
+    kind = None if datatype is None else integer_type(datatype)
+    lowest, highest = int(array.min()), int(array.max())
+    if kind is not None and not (kind.lowest <= lowest and highest <= kind.highest):
+        raise ValueError(f"{where} must be {datatype}, as annotated, not integers in {lowest}..{highest}")
+    odd = bool((array % 2 == 1).all()) and (kind is None or kind.distance == 2)
+    if kind is not None and kind.distance == 1:
+        lowest, highest = kind.lowest, kind.highest
+    counts = 1 if odd else 2
+    values = counts * array.astype(np.int32)
+    steps = np.broadcast_to(np.float64(1 / counts), values.shape)
+    return IntegerWeights(where=where, values=values, steps=steps, lowest=counts * lowest, highest=counts * highest)
 
 
 def weight_encoding(weights: IntegerWeights) -> WeightEncoding:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from workloads.layers import Pair, Shape, ceil_div
 from workloads.onnx_graph import GraphNode
-from workloads.onnx_translation import CodeMap
+from workloads.onnx_values import CodeMap
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ a threshold is right for every accumulator value, not for almost every one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -30,6 +30,10 @@ class Line:
     def then(self, slope: Fraction, intercept: Fraction) -> Line:
         """This line followed by another: slope * (self) + intercept."""
         return Line(slope * self.slope, slope * self.intercept + intercept)
+
+    def after(self, first: Line) -> Line:
+        """This line of what `first` gives."""
+        return first.then(self.slope, self.intercept)
 
     def __call__(self, x: Fraction) -> Fraction:
         """The value at x."""
@@ -83,15 +87,30 @@ SIGN_LADDER: Ladder = (Rung(Fraction(0), True),)
 """BipolarQuant: one rung at zero, and zero itself is +1."""
 
 
-def rounding_ladder(scale: Fraction, zero_point: Fraction, lowest: int, highest: int) -> Ladder:
-    """The ladder of round(x / scale + zero_point) clipped to lowest..highest, rounding half to even.
+ROUNDINGS: dict[str, Callable[[int], tuple[Fraction, bool]]] = {
+    "HALF_EVEN": lambda level: (level - HALF, level % 2 == 0),
+    "HALF_UP": lambda level: (level - HALF, level > 0),
+    "HALF_DOWN": lambda level: (level - HALF, level <= 0),
+    "FLOOR": lambda level: (Fraction(level), True),
+    "CEIL": lambda level: (Fraction(level - 1), False),
+    "UP": lambda level: (Fraction(level - 1), False) if level > 0 else (Fraction(level), True),
+    "DOWN": lambda level: (Fraction(level), True) if level > 0 else (Fraction(level - 1), False),
+}
+"""Where round(v) reaches a level, and whether the boundary itself does. Up is away from zero, down towards it."""
 
-    round(v) >= j  <=>  v > j - 1/2, or v = j - 1/2 and j is even (the tie goes up to the even j).
-    So level j stands at x = scale * (j - 1/2 - zero_point). Raises ValueError unless scale > 0.
+
+def rounding_ladder(
+    scale: Fraction, zero_point: Fraction, lowest: int, highest: int, rounding: str = "HALF_EVEN"
+) -> Ladder:
+    """The ladder of round(x / scale + zero_point) clipped to lowest..highest.
+
+    Rounding half to even, round(v) >= j  <=>  v > j - 1/2, or v = j - 1/2 and j is even (the tie goes up to the even j).
+    A boundary b of v stands at x = scale * (b - zero_point). Raises ValueError unless scale > 0.
     """
     if scale <= 0:
         raise ValueError(f"quantizer: scale must be > 0, not {float(scale)}")
-    return tuple(Rung(scale * (level - HALF - zero_point), level % 2 == 0) for level in range(lowest + 1, highest + 1))
+    edges = [ROUNDINGS[rounding](level) for level in range(lowest + 1, highest + 1)]
+    return tuple(Rung(scale * (boundary - zero_point), inclusive) for boundary, inclusive in edges)
 
 
 def level(ladder: Ladder, value: Fraction) -> int:
@@ -99,17 +118,19 @@ def level(ladder: Ladder, value: Fraction) -> int:
     return sum(value > rung.boundary or (rung.inclusive and value == rung.boundary) for rung in ladder)
 
 
-def fold(curves: Sequence[Curve], ladder: Ladder, bound: int) -> Thresholds:
-    """Thresholds of every channel, one curve each, for accumulators in -bound..bound.
+def fold(curves: Sequence[Curve], ladders: Sequence[Ladder], bound: int) -> Thresholds:
+    """Thresholds of every channel, one curve and one ladder each, for accumulators in -bound..bound.
 
     sign = -1 where the curve falls; a level that no accumulator, or every one, reaches gets +-(bound + 1). So do the levels
-    that a ladder of fewer than 2^M - 1 rungs does not have.
+    that ladders of fewer than 2^M - 1 rungs do not have.
     """
-    known = {curve: _fold_channel(curve, ladder, bound) for curve in set(curves)}
-    folded, levels = [known[curve] for curve in curves], max_code(len(ladder).bit_length())
+    # Channels share ladders as objects: comparing hundreds of fractions a channel would take longer than folding them.
+    pairs = {(curve, id(ladder)): ladder for curve, ladder in zip(curves, ladders, strict=True)}
+    known = {pair: _fold_channel(pair[0], ladder, bound) for pair, ladder in pairs.items()}
+    folded, rungs = [known[curve, id(ladder)] for curve, ladder in zip(curves, ladders, strict=True)], len(ladders[0])
     sign = np.array([channel_sign for channel_sign, _ in folded], dtype=np.int64)
-    values = np.full((len(folded), levels), bound + 1, dtype=np.int64)
-    values[:, : len(ladder)] = np.array([values for _, values in folded]).reshape(len(folded), len(ladder))
+    values = np.full((len(folded), max_code(rungs.bit_length())), bound + 1, dtype=np.int64)
+    values[:, :rungs] = np.array([values for _, values in folded]).reshape(len(folded), rungs)
     return Thresholds(sign, values)
 
 
