@@ -261,7 +261,7 @@ def test_codes_get_other_levels(tmp_path: Path) -> None:
     grown = Grower(11)
     x = grown.builder.quant(grown.x, "again", unsigned(3, 0.2), "again")
     x = grown.builder.norm(x, "bn", *(grown.rng.uniform(0.5, 1, 3) for _ in range(4)))
-    x = grown.builder.quant(x, "third", paper(4), "bn")
+    x = grown.builder.quant(x, "third", paper(4), "third")
     grown.end(x, 3)
     grown.agrees(tmp_path)
 
