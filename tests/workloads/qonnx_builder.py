@@ -32,6 +32,7 @@ class Levels:
     signed: bool = False
     narrow: bool = False
     bipolar: bool = False
+    rounding: str = "ROUND"
 
     @property
     def lowest(self) -> int:
@@ -107,7 +108,7 @@ class Builder:
         else:
             rest = [self.constant(f"{name}_zero", levels.zero), self.constant(f"{name}_bits", levels.bits)]
             flags: dict[str, Any] = {"signed": int(levels.signed), "narrow": int(levels.narrow)}
-            out = self.node("Quant", [x, scale, *rest], name, domain=DOMAIN, rounding_mode="ROUND", **flags)
+            out = self.node("Quant", [x, scale, *rest], name, domain=DOMAIN, rounding_mode=levels.rounding, **flags)
         if layer:
             self.probes[layer] = Probe(out, x, levels)
         return out
