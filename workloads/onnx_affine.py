@@ -141,7 +141,8 @@ def _column(array: Array) -> Singles:
 def _normalized(columns: Sequence[Singles], epsilon: np.float32) -> Step:
     """Batch normalization as onnxruntime computes it in float32: one product and one sum with prepared constants."""
     gamma, beta, mean, variance = columns
-    slope: Singles = gamma / np.sqrt(variance + epsilon, dtype=np.float32)
+    one = np.float32(1)
+    slope: Singles = gamma * (one / np.sqrt(variance + epsilon, dtype=np.float32))
     shift = beta - mean * slope
     return lambda x: x * slope + shift
 

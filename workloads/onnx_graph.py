@@ -97,7 +97,8 @@ class Graph:
     input_rank: int
     output_name: str
     source: Mapping[str, str]
-    opset: int
+    opsets: Mapping[str, int]
+    """Version of the operators of every domain; the standard one is ""."""
     datatypes: Mapping[str, str]
     """Datatypes that QONNX and FINN annotate tensors with, by tensor."""
     input_type: str = "float32"
@@ -117,7 +118,7 @@ def read_model(path: Path) -> tuple[bytes, onnx.ModelProto]:
 
 def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
     """A model as a graph; `path` and `content` are the file that it comes from."""
-    opset, graph = _checked_opset(path.name, model), model.graph
+    opsets, graph = _opsets(path.name, model), model.graph
     constants = _constants(path.name, graph)
     inputs = [value for value in graph.input if str(value.name) not in constants]
     source, output = _only(path.name, "input", inputs), _only(path.name, "output", list(graph.output))
@@ -134,7 +135,7 @@ def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
         input_rank=rank,
         output_name=output_name,
         source=_source(path, content, model),
-        opset=opset,
+        opsets=opsets,
         datatypes=datatypes,
         input_type=_input_type(source),
     )
@@ -163,13 +164,16 @@ def _parse(where: str, content: bytes) -> onnx.ModelProto:
     return model
 
 
-def _checked_opset(where: str, model: onnx.ModelProto) -> int:
-    opset = max((item.version for item in model.opset_import if item.domain in STANDARD_DOMAINS), default=0)
+def _opsets(where: str, model: onnx.ModelProto) -> dict[str, int]:
+    versions = {
+        "" if item.domain in STANDARD_DOMAINS else str(item.domain): item.version for item in model.opset_import
+    }
+    opset = versions.get("", 0)
     if opset < MIN_OPSET:
         raise ValueError(f"{where}: the ONNX operator set must be at least {MIN_OPSET}, not {opset or 'absent'}")
     if model.graph.sparse_initializer:
         raise ValueError(f"{where}: initializers must be dense, not sparse")
-    return opset
+    return versions
 
 
 def _datatypes(graph: onnx.GraphProto) -> dict[str, str]:

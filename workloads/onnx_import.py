@@ -62,7 +62,7 @@ def _translated(state: Translation, node: GraphNode) -> Value | tuple[Value, ...
     arrays = [value.array for value in inputs if isinstance(value, Constant)]
     if is_folded(node) and arrays and len(arrays) == sum(value is not None for value in inputs):
         given = [value.array if isinstance(value, Constant) else None for value in inputs]
-        return Constant(folded(node, given, state.graph.opset))
+        return Constant(folded(node, given, state.graph.opsets[""]))
     _check_arity(node)
     return OPERATORS[node.op].translate(state, node)
 

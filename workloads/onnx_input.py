@@ -105,7 +105,7 @@ def _search(levels: Levels, highest: int) -> HostLevels:
     high = np.full((len(sign), highest), LARGEST + 1)
     while (high - low > 1).any():
         middle = (low + high) // 2
-        reached = levels(_floats(sign[:, None] * middle)) >= wanted
+        reached = (levels(_floats(sign[:, None] * middle)) >= wanted) & (middle >= -LARGEST)
         high, low = np.where(reached, middle, high), np.where(reached, low, middle)
     values = np.where(high > LARGEST, np.inf, np.where(high == -LARGEST, -np.inf, _floats(high))).astype(np.float32)
     if (values == values[:1]).all() and (sign == sign[0]).all():

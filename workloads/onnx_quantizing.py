@@ -33,7 +33,9 @@ def trunc(state: Translation, node: GraphNode) -> Value:
     """Trunc: codes of fewer bits from sums or codes."""
     if isinstance(state.value(node, 0), RawInput):
         raise ValueError(f"{node}: must truncate sums or codes, not the graph input")
-    sums = state.sums(node, 0)
+    inputs, sums = 6 if state.graph.opsets.get(node.domain, 1) > 1 else 5, state.sums(node, 0)
+    if len(node.inputs) != inputs:
+        raise ValueError(f"{node}: must have {inputs} inputs in this version of {node.domain}, not {len(node.inputs)}")
     return state.quantized(node, read_trunc(node, _parameters(state, node), _reach(sums)))
 
 
