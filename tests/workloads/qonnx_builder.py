@@ -55,6 +55,23 @@ class Levels:
         return np.asarray(np.abs(position - boundary - np.rint(position - boundary)))
 
 
+@dataclass(frozen=True)
+class Counted:
+    """A MultiThreshold as its user writes it down: thresholds (channels or 1, levels)."""
+
+    thresholds: Array
+    scale: float
+    bias: float
+
+    def codes(self, values: Array) -> Array:
+        top = 2 ** self.thresholds.shape[1].bit_length() - 1
+        return np.asarray(2 * np.rint((values - self.bias) / self.scale).astype(np.int64) - top)
+
+    def tie_distance(self, values: Array) -> Array:
+        last = np.moveaxis(values, 1, -1)[..., None]
+        return np.moveaxis(np.abs(last - self.thresholds).min(axis=-1), -1, 1)
+
+
 def paper(bits: int) -> Levels:
     """Eq. 15 on [-1, 1]; one bit is the sign."""
     n = 2**bits - 1
@@ -156,10 +173,11 @@ def reference(model: onnx.ModelProto, images: Array) -> dict[str, Array]:
     del batched.graph.value_info[:]
     batched.graph.input[0].type.tensor_type.shape.dim[0].dim_value = len(images)
     batched.graph.output[0].type.tensor_type.ClearField("shape")
-    wrapped = ModelWrapper(batched).transform(InferShapes())
     with warnings.catch_warnings():
         # Its shape inference does not follow a shape that the graph computes; what it computes has the right one.
         warnings.filterwarnings("ignore", message="Output shapes disagree")
+        warnings.filterwarnings("ignore", message="Some old-style domain attributes")
+        wrapped = ModelWrapper(batched).transform(InferShapes())
         context = execute_onnx(wrapped, {model.graph.input[0].name: images}, return_full_exec_context=True)
     return {name: np.asarray(value) for name, value in context.items()}
 

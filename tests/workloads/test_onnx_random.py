@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qonnx_builder import DOMAIN, Array, Builder, Levels, Probe, agrees, paper, reference
+from qonnx_builder import DOMAIN, Array, Builder, Counted, Levels, Probe, agrees, paper, reference
 
 from workloads.executor import run
 from workloads.onnx_import import load_onnx
@@ -21,23 +21,6 @@ pytest.importorskip("qonnx")
 
 IMAGES = 2
 MODES = ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN", "FLOOR", "CEIL", "UP", "DOWN")
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A MultiThreshold as its user writes it down: thresholds (channels or 1, levels)."""
-
-    thresholds: Array
-    scale: float
-    bias: float
-
-    def codes(self, values: Array) -> Array:
-        top = 2 ** self.thresholds.shape[1].bit_length() - 1
-        return np.asarray(2 * np.rint((values - self.bias) / self.scale).astype(np.int64) - top)
-
-    def tie_distance(self, values: Array) -> Array:
-        last = np.moveaxis(values, 1, -1)[..., None]
-        return np.moveaxis(np.abs(last - self.thresholds).min(axis=-1), -1, 1)
 
 
 @dataclass(frozen=True)
