@@ -516,6 +516,8 @@ def _print_layers(summary: dict[str, Any]) -> None:
     print(
         f"{summary['name']}: {summary['macs']:,} MACs, {summary['parameters']:,} weights, {summary['model_kib']:.1f} KiB, {summary['precision']}"
     )
+    if summary["host"]:
+        print(f"computed by the host: {', '.join(summary['host'])}")
 
 
 def _print_table(table: pd.DataFrame, as_json: bool, columns: Sequence[str] = ()) -> None:

@@ -11,7 +11,7 @@ from dse.variants import load_network
 from hwmodels.technology import TECHNOLOGIES, Technology, technology
 from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
-from workloads.layers import Conv, Dense, Layer, MatMul
+from workloads.layers import Conv, Dense, Host, Layer, MatMul
 from workloads.network import Network
 from workloads.zoo import NETWORKS
 
@@ -44,6 +44,7 @@ def network_summary(network: Network) -> dict[str, Any]:
         "model_kib": network.weight_storage_bits / 8192,
         "binary_ops": network.binary_ops,
         "layers": [_layer_summary(layer) for layer in network.layers],
+        "host": [f"{layer.name} ({layer.function})" for layer in network.layers if isinstance(layer, Host)],
     }
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workloads.layers import Conv, Dense, Layer, Pair, Shape, check_bits, check_positive, sums
+from workloads.host import HostFunction
+from workloads.layers import Conv, Dense, Host, Layer, Pair, Shape, check_bits, check_positive, sums
 from workloads.network import Network
 
 Planes = npt.NDArray[np.uint64]
@@ -136,6 +137,7 @@ class Parameters:
     weights: Planes | None = None
     thresholds: Thresholds | None = None
     affine: Affine | None = None
+    host: HostFunction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +238,8 @@ def weight_words(reduction: int) -> int:
 
 def _check_parameters(layer: Layer, parameters: Parameters) -> None:
     where, channels = f"layer {layer.name!r}", layer.out_shape[0]
+    if parameters.host is not None:
+        _check_host(layer, parameters.host)
     if isinstance(layer, Conv | Dense):
         wanted = (layer.weight_bits, layer.out_channels, weight_words(layer.reduction))
         shape = None if parameters.weights is None else parameters.weights.shape
@@ -255,6 +259,15 @@ def _check_parameters(layer: Layer, parameters: Parameters) -> None:
         raise ValueError(
             f"{where}: the affine output must have {channels} channels, not {parameters.affine.scale.shape[0]}"
         )
+
+
+def _check_host(layer: Layer, function: HostFunction) -> None:
+    where = f"layer {layer.name!r}"
+    if not isinstance(layer, Host) or len(function.operands) != layer.operands:
+        raise ValueError(f"{where}: only a host layer has a function, with its number of operands")
+    sizes = [prod(own.view.factors) == prod(layer.in_shape) for own in function.operands]
+    if not all(sizes) or prod(function.result.view.factors) != prod(layer.out_shape):
+        raise ValueError(f"{where}: the function must read maps {layer.in_shape} and give one {layer.out_shape}")
 
 
 def _check_words(where: str, weights: Planes | None, reduction: int) -> None:

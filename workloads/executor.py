@@ -21,13 +21,14 @@ import numpy.typing as npt
 
 from workloads import kernels
 from workloads.actions import Actions
-from workloads.encoded import Arrangement, EncodedNetwork, Parameters, Thresholds
+from workloads.encoded import Arrangement, Codes, EncodedNetwork, Parameters, Thresholds
 from workloads.encoding import (
     Bits,
     Floats,
     Ints,
     Words,
     host_codes,
+    quantize_unsigned,
     signed,
     word_type,
     words_per_window,
@@ -40,6 +41,7 @@ from workloads.layers import (
     Conv,
     Dense,
     Flatten,
+    Free,
     Host,
     Layer,
     MatMul,
@@ -96,7 +98,7 @@ def run(
     batch: int | None = None,
     products: bool = False,
 ) -> Run:
-    """Infer real inputs (N, channels, height, width), `batch` images at a time (None: as memory allows).
+    """Infer real inputs (N, channels, height, width), or sequences (N, positions, features), `batch` images at a time (None: as memory allows).
 
     The result does not depend on `width` (8, 16, 32 or 64 bits a word) nor on `batch`; the actions depend on `width`.
     `products` computes layers of many bits (`workloads.products`) as products of codes: the same integers, sooner.
@@ -127,6 +129,7 @@ def run_prepared(
 ) -> Run:
     """As `run`, without repacking the weights."""
     network = prepared.encoded.network
+    inputs = _as_maps(inputs)
     _check_inputs(network, inputs)
     size = _batch_size(network) if batch is None else batch
     if size < 1:
@@ -191,7 +194,7 @@ def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitte
     if isinstance(layer, Concat | Shuffle | Slice):
         return _passed(layer, _moved(layer, sources), _copied(layer, 1, width))
     if isinstance(layer, Host):
-        raise ValueError(f"layer {layer.name!r}: must be computed by the host ({layer.function}), not by the machine")
+        return _passed(layer, _hosted(layer, sources, parameters), Actions())
     return _vector(layer, sources, parameters, width)
 
 
@@ -202,6 +205,20 @@ def _moved(layer: Move, sources: Sequence[Bits]) -> Bits:
         return kernels.to_space(sources[0], layer.block)
     channels, rows, cols = (slice(first, first + n) for first, n in zip(layer.start, layer.out_shape, strict=True))
     return np.ascontiguousarray(sources[0][channels, rows, cols])
+
+
+def _hosted(layer: Host, sources: Sequence[Bits], parameters: Parameters) -> Bits:
+    """Codes to float32 values, the function of the layer, and its values to codes."""
+    function = parameters.host
+    if function is None:
+        raise ValueError(f"layer {layer.name!r}: must have a function that the host computes ({layer.function})")
+    values = []
+    for own, source in zip(function.operands, sources, strict=True):
+        real = own.step * (signed(source, layer.act_bits) + own.offset)
+        values.append(own.view.tensor(real.astype(np.float32)))
+    result = function.result
+    codes = Codes(bits=layer.out_bits, step=result.step, offset=result.offset, highest=result.highest)
+    return result.view.maps(quantize_unsigned(function(values), codes), layer.out_shape)
 
 
 def _vector(layer: Vector, sources: Sequence[Bits], parameters: Parameters, width: int) -> _Emitted:
@@ -347,8 +364,8 @@ def _copied(layer: Vector | Move, reads: int, width: int) -> Actions:
     return Actions(vector_words=_vector_words(layer, reads, width), output_writes=written)
 
 
-def _passed(layer: Vector | Move | Flatten, passed: Bits, actions: Actions) -> _Emitted:
-    return _Emitted(signed(passed, layer.act_bits), passed, actions)
+def _passed(layer: Vector | Move | Free, passed: Bits, actions: Actions) -> _Emitted:
+    return _Emitted(signed(passed, layer.out_bits or 0), passed, actions)
 
 
 def _levels(thresholds: Thresholds, dtype: np.dtype[Any]) -> tuple[Integers, Integers]:
@@ -409,6 +426,11 @@ def _images_first(maps: npt.NDArray[Any]) -> Ints:
 
 def _joined(parts: Sequence[Mapping[str, Ints]]) -> Mapping[str, Ints]:
     return MappingProxyType({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _as_maps(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Sequences (N, positions, features) as maps (N, features, 1, positions)."""
+    return inputs.swapaxes(1, 2)[:, :, None] if isinstance(inputs, np.ndarray) and inputs.ndim == 3 else inputs
 
 
 def _check_inputs(network: Network, inputs: npt.NDArray[Any]) -> None:

@@ -42,15 +42,23 @@ class Emitting(Protocol):
         """For a map (batch, channels, ...) of so many axes. Raises ValueError where parameters do not fit it."""
 
 
-def channel_array(where: str, array: Array, channels: int, rank: int, *, vector: bool = False) -> Array:
-    """A constant as (1,) or (channels,) numbers; ValueError if it varies along another axis than the channels.
+def channel_array(
+    where: str, array: Array, channels: int, rank: int, *, axis: int | None = 1, vector: bool = False
+) -> Array:
+    """A constant as (1,) or (channels,) numbers; ValueError if it varies along another axis than that of the channels (None: any).
 
     Broadcasting aligns the last axes, so a plain vector is per channel only for matrices; a BatchNormalization and
     a bias name the channels themselves (`vector`).
     """
-    aligned = array.reshape(-1, *(1,) * (rank - 2)) if vector and array.ndim == 1 else array
+    behind = rank - 1 - (axis or 0)
+    aligned = array.reshape(-1, *(1,) * behind) if vector and array.ndim == 1 else array
     shape = (1,) * (rank - aligned.ndim) + aligned.shape
-    if len(shape) != rank or shape[1] not in (1, channels) or array.size != shape[1]:
+    if (
+        len(shape) != rank
+        or shape[axis or 0] not in (1, channels)
+        or array.size != shape[axis or 0]
+        or (axis is None and array.size > 1)
+    ):
         raise ValueError(
             f"{where}: constants must be one number or {channels}, one per channel, not of shape {array.shape}"
         )

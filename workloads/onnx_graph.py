@@ -85,8 +85,8 @@ class GraphNode:
 class Graph:
     """A checked graph: only nodes that the output depends on, each after what it reads.
 
-    `input_shape` is (channels, height, width), (features, 1, 1) for a matrix input; `input_rank` is 4 or 2; `input_type` is
-    the name of its numpy type.
+    `input_shape` is (channels, height, width), (features, 1, positions) for a sequence, (features, 1, 1) for a matrix;
+    `input_rank` is 4, 3 or 2; `input_type` is the name of its numpy type.
     """
 
     name: str
@@ -192,10 +192,13 @@ def _only(where: str, kind: str, values: list[Any]) -> Any:
 
 
 def _input_shape(value: onnx.ValueInfoProto) -> tuple[Shape, int]:
-    """(channels, height, width) and the rank of a (batch, C, H, W) or (batch, F) input; batch may be symbolic or 1."""
+    """(channels, height, width) and the rank of a (batch, C, H, W), (batch, S, F) or (batch, F) input; batch symbolic or 1."""
     where, dims = f"graph input {value.name!r}", list(value.type.tensor_type.shape.dim)
-    if len(dims) not in (2, 4):
-        raise ValueError(f"{where}: must be (batch, channels, height, width) or (batch, features), not {len(dims)}-D")
+    if len(dims) not in (2, 3, 4):
+        raise ValueError(
+            f"{where}: must be (batch, channels, height, width), (batch, positions, features) or (batch, features), "
+            f"not {len(dims)}-D"
+        )
     if dims[0].HasField("dim_value") and dims[0].dim_value != 1:
         raise ValueError(f"{where}: the batch dimension must be symbolic or 1, not {dims[0].dim_value}")
     sizes = [dim.dim_value for dim in dims[1:]]
@@ -203,7 +206,7 @@ def _input_shape(value: onnx.ValueInfoProto) -> tuple[Shape, int]:
         if dim.dim_value < 1:
             given = dim.dim_param or dim.dim_value
             raise ValueError(f"{where}: dimension {index} must be a fixed size >= 1, not {given!r}")
-    channels, height, width = sizes if len(dims) == 4 else (sizes[0], 1, 1)
+    channels, height, width = sizes if len(dims) == 4 else (sizes[-1], 1, sizes[0] if len(dims) == 3 else 1)
     return (channels, height, width), len(dims)
 
 

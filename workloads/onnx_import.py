@@ -16,6 +16,7 @@ from workloads.network import Input, Network
 from workloads.onnx_datatypes import integer_type
 from workloads.onnx_folding import folded, is_folded
 from workloads.onnx_graph import Graph, GraphNode, read_graph
+from workloads.onnx_host import computed, on_host
 from workloads.onnx_operators import OPERATORS
 from workloads.onnx_pads import merge_pads
 from workloads.onnx_translation import Translation
@@ -64,6 +65,8 @@ def _translated(state: Translation, node: GraphNode) -> Value | tuple[Value, ...
         given = [value.array if isinstance(value, Constant) else None for value in inputs]
         return Constant(folded(node, given, state.graph.opsets[""]))
     _check_arity(node)
+    if on_host(state, node):
+        return computed(state, node)
     return OPERATORS[node.op].translate(state, node)
 
 

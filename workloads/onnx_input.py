@@ -20,6 +20,7 @@ from workloads.encoding import quantize_unsigned
 from workloads.layers import Shape
 from workloads.onnx_activation import Activation, Levels
 from workloads.thresholds import Curve
+from workloads.views import View
 
 Step = Callable[[Singles], Singles]
 """One float32 operation on rows (channels or 1, n)."""
@@ -39,6 +40,7 @@ class RawInput:
     curves: tuple[Curve, ...]
     flat: bool
     flatten: str | None = None
+    view: View | None = None
     steps: tuple[Step, ...] = ()
 
     @property

@@ -49,6 +49,8 @@ def check_joined(node: GraphNode, parts: Sequence[CodeMap | Sums | Joined]) -> N
     axis, rank = node.integer("axis"), 2 if parts[0].flat else 4
     if axis not in (1, 1 - rank):
         raise ValueError(f"{node}: axis must be 1, the channels, not {axis}")
+    if any(part.view for part in parts):
+        raise ValueError(f"{node}: every input must be (batch, channels, height, width) or (batch, features)")
     sizes = {(_shape(part)[1:], part.flat) for part in parts}
     if len(sizes) > 1:
         raise ValueError(f"{node}: every input must have one height and width, not {sorted(_shape(p) for p in parts)}")

@@ -17,7 +17,7 @@ from workloads.onnx_affine import (
     relu,
     subtract_constant,
 )
-from workloads.onnx_contractions import conv, gemm, matmul
+from workloads.onnx_contractions import conv, gemm
 from workloads.onnx_graph import GraphNode
 from workloads.onnx_quantizer import QUANT_DOMAINS
 from workloads.onnx_quantizing import multi_threshold, quant, trunc
@@ -35,14 +35,14 @@ def add(state: Translation, node: GraphNode) -> Value:
     """A constant added to a map, or two maps of codes added: a residual connection."""
     if state.is_constant(node, 0) or state.is_constant(node, 1):
         return add_constant(state, node)
-    return residual(state, node, state.codes(node, 0), state.codes(node, 1), 1)
+    return residual(state, node, state.term(node, 0), state.term(node, 1), 1)
 
 
 def subtract(state: Translation, node: GraphNode) -> Value:
     """A map minus a constant, a constant minus a map, or one map of codes minus another."""
     if state.is_constant(node, 0) or state.is_constant(node, 1):
         return subtract_constant(state, node)
-    return residual(state, node, state.codes(node, 0), state.codes(node, 1), -1)
+    return residual(state, node, state.term(node, 0), state.term(node, 1), -1)
 
 
 def max_pool(state: Translation, node: GraphNode) -> Value:
@@ -83,7 +83,6 @@ NODES: dict[str, Operator] = {
     "IntQuant": Operator(range(4, 5), quant, QUANT_DOMAINS),
     "BipolarQuant": Operator(range(2, 3), quant, QUANT_DOMAINS),
     "Conv": Operator(range(2, 4), conv),
-    "MatMul": Operator(range(2, 3), matmul),
     "Gemm": Operator(range(2, 4), gemm),
     "BatchNormalization": Operator(range(5, 6), batch_normalization),
     "Add": Operator(range(2, 3), add),

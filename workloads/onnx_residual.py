@@ -26,7 +26,7 @@ LARGEST = 2**62
 
 def residual(state: Translation, node: GraphNode, left: CodeMap, right: CodeMap, sign: int) -> Sums:
     """Two maps that a node adds (sign 1) or subtracts (sign -1)."""
-    if left.shape != right.shape or left.flat != right.flat:
+    if (left.shape, left.flat, left.view) != (right.shape, right.flat, right.view):
         raise ValueError(f"{node}: both operands must have one shape, not {left.shape} and {right.shape}")
     bits = max(left.codes.bits, right.codes.bits)
     operands = [widened(state, f"{node.name}_{place}", part, bits) for place, part in enumerate((left, right))]
@@ -49,6 +49,7 @@ def residual(state: Translation, node: GraphNode, left: CodeMap, right: CodeMap,
         curves=(curve,) * left.shape[0],
         bound=layer.acc_bound,
         flat=left.flat,
+        view=left.view,
     )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 
-from workloads.layers import Flatten, Shape
 from workloads.onnx_graph import GraphNode
 from workloads.onnx_input import RawInput
 from workloads.onnx_translation import Translation
-from workloads.onnx_values import Constant, Joined, Live, QuantizedConstant, Sums, Value
+from workloads.onnx_values import CodeMap, Constant, Joined, Live, QuantizedConstant, Sums, Value, viewed
+from workloads.onnx_views import reshaped, transposed
 
 ONE_POSITION = (1, 1)
 
@@ -19,25 +20,29 @@ ONE_POSITION = (1, 1)
 def shape(state: Translation, node: GraphNode) -> Value:
     """The shape of a map, at a batch of one."""
     live = state.live(node, 0)
-    sizes = (1, live.channels) if live.flat else (1, *live.out_shape)
+    sizes = (1, *viewed(live).shape)
     return Constant(np.array(sizes[node.integer("start", 0) : node.integer("end", len(sizes))], np.int64))
 
 
 def flatten(state: Translation, node: GraphNode) -> Value:
     """(batch, C, H, W) to (batch, C*H*W)."""
     live = state.live(node, 0)
-    axis, rank = node.integer("axis", 1), 2 if live.flat else 4
+    axis, rank = node.integer("axis", 1), 1 + len(viewed(live).axes)
     if axis not in (1, 1 - rank):
         raise ValueError(f"{node}: axis must be 1, not {axis}")
-    return _flattened(state, node, live)
+    if isinstance(live, CodeMap | Sums):
+        return reshaped(state, node, live, [prod(live.out_shape)])
+    return _flattened(node, live)
 
 
 def reshape(state: Translation, node: GraphNode) -> Value:
     """A Reshape that flattens, or gives a vector its axes of one position back."""
     target, live = state.constant(node, 1).ravel().tolist(), state.live(node, 0)
+    if isinstance(live, CodeMap | Sums):
+        return reshaped(state, node, live, _target(node, target, viewed(live).shape))
     features = prod(live.out_shape)
     if len(target) == 2 and _is_shape(target, (features,)):
-        return _flattened(state, node, live)
+        return _flattened(node, live)
     if (
         len(target) in (3, 4)
         and _is_shape(target, (features, *ONE_POSITION[: len(target) - 2]))
@@ -50,7 +55,16 @@ def reshape(state: Translation, node: GraphNode) -> Value:
 
 
 def squeeze(state: Translation, node: GraphNode) -> Value:
-    """Axes of one position taken away: a map of one position becomes a vector."""
+    """Axes of size 1 taken away; of the graph input, those of one position."""
+    seen = state.live(node, 0)
+    if isinstance(seen, CodeMap | Sums):
+        sizes = [1, *viewed(seen).shape]
+        gone = sorted(axis % len(sizes) for axis in _axes(state, node, default=())) or [
+            place for place, size in enumerate(sizes) if place and size == 1
+        ]
+        if not gone or gone[0] == 0 or any(sizes[axis] != 1 for axis in gone):
+            raise ValueError(f"{node}: axes must have size 1 and not be the batch, not {gone} of {sizes}")
+        return reshaped(state, node, seen, [size for place, size in enumerate(sizes) if place and place not in gone])
     live = _one_position(state, node)
     axes = sorted(axis if axis >= 0 else axis + 4 for axis in _axes(state, node, default=(2, 3)))
     if live.flat or not axes or not set(axes) <= {2, 3}:
@@ -59,7 +73,15 @@ def squeeze(state: Translation, node: GraphNode) -> Value:
 
 
 def unsqueeze(state: Translation, node: GraphNode) -> Value:
-    """Axes of one position behind the channels of a vector."""
+    """Axes of size 1 put in; of the graph input, those of one position behind the channels of a vector."""
+    seen = state.live(node, 0)
+    if isinstance(seen, CodeMap | Sums):
+        sizes, given = [1, *viewed(seen).shape], _axes(state, node, default=())
+        for axis in sorted(axis % (len(sizes) + len(given)) for axis in given):
+            sizes.insert(axis, 1)
+            if axis == 0:
+                raise ValueError(f"{node}: the batch must stay first, so axes must not be {list(given)}")
+        return reshaped(state, node, seen, sizes[1:])
     live, axes = _one_position(state, node), _axes(state, node, default=())
     if not live.flat or not axes or not set(axes) <= {2, 3, -1, -2}:
         raise ValueError(f"{node}: axes must come behind the channels of (batch, features), not {list(axes)}")
@@ -75,6 +97,8 @@ def transpose(state: Translation, node: GraphNode) -> Value:
     order = tuple(_listed(node, "perm")) if "perm" in node.attributes else ()
     if order and order == tuple(range(len(order))):
         return live
+    if isinstance(live, CodeMap | Sums):
+        return transposed(state, node, live, order)
     if live.out_shape[1:] == ONE_POSITION and order in ((0, 2, 3, 1), (0, 3, 1, 2)):
         return replace(live, flat=order == (0, 2, 3, 1))
     raise ValueError(
@@ -104,6 +128,15 @@ def decision(state: Translation, node: GraphNode) -> tuple[Value, ...]:
     return (live,) * len(node.outputs)
 
 
+def _target(node: GraphNode, target: list[int], shape: Sequence[int]) -> list[int]:
+    """What a Reshape makes of all axes but the batch: 0 keeps a size, -1 takes what is left."""
+    sizes = [shape[place - 1] if size == 0 and 0 < place <= len(shape) else size for place, size in enumerate(target)]
+    if target[:1] not in ([0], [1], [-1]) or target.count(-1) > 1 or node.integer("allowzero", 0):
+        raise ValueError(f"{node}: shape must keep the batch and leave at most one size open, not {target}")
+    known = prod(size for size in sizes[1:] if size != -1)
+    return [prod(shape) // known if size == -1 and known else size for size in sizes[1:]]
+
+
 def _is_shape(target: list[int], wanted: tuple[int, ...]) -> bool:
     """Whether a Reshape gives (batch, *wanted): 0 keeps an axis, and one -1 stands for what is left."""
     batch, sizes = target[0], target[1:]
@@ -111,23 +144,19 @@ def _is_shape(target: list[int], wanted: tuple[int, ...]) -> bool:
     return fits and batch in (0, 1, -1) and target.count(-1) <= 1
 
 
-def _flattened(state: Translation, node: GraphNode, live: Live) -> Value:
-    """Codes get a Flatten layer; sums may be flattened only where channels are all there is."""
+def _flattened(node: GraphNode, live: RawInput | Joined) -> Value:
+    """The graph input is flattened by its host; joined sums only where channels are all there is."""
     if live.flat:
         return live
-    if isinstance(live, Sums | Joined):
+    if isinstance(live, Joined):
         if live.out_shape[1:] != ONE_POSITION:
             raise ValueError(f"{node}: sums must be 1x1 to be flattened, not {live.out_shape} (put the Quant first)")
         return replace(live, flat=True)
-    positions = prod(live.out_shape[1:])
-    if isinstance(live, RawInput):
-        features: Shape = (prod(live.out_shape), 1, 1)
-        curves = tuple(curve for curve in live.curves for _ in range(positions))
-        return replace(live.spread(positions), shape=features, curves=curves, flat=True, flatten=node.name)
-    layer = Flatten(name=node.name, in_shape=live.out_shape, act_bits=live.codes.bits)
-    state.finish(layer, (live.producer,))
-    lines = tuple(line for line in live.lines for _ in range(positions))
-    return replace(live, producer=node.name, flat=True, lines=lines)
+    if live.view is not None:
+        raise ValueError(f"{node}: the graph input must be quantized before its axes change")
+    positions, features = prod(live.out_shape[1:]), (prod(live.out_shape), 1, 1)
+    curves = tuple(curve for curve in live.curves for _ in range(positions))
+    return replace(live.spread(positions), shape=features, curves=curves, flat=True, flatten=node.name)
 
 
 def _one_position(state: Translation, node: GraphNode) -> Live:

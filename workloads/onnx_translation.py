@@ -18,9 +18,22 @@ from workloads.onnx_activation import Activation, Emitting, channel_array, codes
 from workloads.onnx_graph import STANDARD_DOMAINS, Array, Graph, GraphNode
 from workloads.onnx_input import RawInput, are_nearest, host_levels
 from workloads.onnx_integers import TYPES
-from workloads.onnx_values import WORDS, CodeMap, Constant, Joined, Live, QuantizedConstant, Sums, Value, requantized
+from workloads.onnx_values import (
+    WORDS,
+    CodeMap,
+    Constant,
+    Joined,
+    Live,
+    QuantizedConstant,
+    Real,
+    Sums,
+    Value,
+    requantized,
+    viewed,
+)
 from workloads.onnx_weights import IntegerWeights, integer_constant
 from workloads.thresholds import Curve, Line, fold, level
+from workloads.views import SEQUENCE, channel_axis, view_of
 
 Each = TypeVar("Each")
 
@@ -53,7 +66,9 @@ class Translation:
     def __post_init__(self) -> None:
         self.values |= {name: Constant(array) for name, array in self.graph.constants.items()}
         shape, flat = self.graph.input_shape, self.graph.input_rank == 2
-        raw, kind = RawInput(shape=shape, curves=(Curve(),) * shape[0], flat=flat), TYPES.get(self.graph.input_type)
+        view = view_of(shape, SEQUENCE) if self.graph.input_rank == 3 else None
+        raw = RawInput(shape=shape, curves=(Curve(),) * shape[0], flat=flat, view=view)
+        kind = TYPES.get(self.graph.input_type)
         self.values[self.graph.input_name] = raw if kind is None else self._take_input(raw, kind.codes, None, "input")
         reads = [name for node in self.graph.nodes for name in node.inputs]
         self._readers = Counter([*reads, self.graph.output_name])
@@ -71,17 +86,24 @@ class Translation:
 
     def codes(self, node: GraphNode, index: int) -> CodeMap:
         """Input `index` of a node, which must be codes that stand for step * (c + offset) in all channels."""
-        source = self.any_codes(node, index)
-        if source.lines:
-            line = source.lines[0]
-            what = "a scale for every channel" if len(set(source.lines)) > 1 else f"{line.slope} c + {line.intercept}"
+        return uniform(node, self.any_codes(node, index))
+
+    def any_codes(self, node: GraphNode, index: int) -> CodeMap:
+        """Input `index` of a node, which must be codes of a map or vector, whatever they stand for."""
+        source = self.seen(node, index)
+        if source.view is not None:
             raise ValueError(
-                f"{node}: codes of {source.producer!r} must stand for step * (c + integer) in all channels, not for {what}"
+                f"{node}: input {node.inputs[index]!r} must be (batch, channels, height, width) or (batch, features), "
+                f"not (batch, {', '.join(map(str, source.view.shape))})"
             )
         return source
 
-    def any_codes(self, node: GraphNode, index: int) -> CodeMap:
-        """Input `index` of a node, which must be codes, whatever they stand for."""
+    def term(self, node: GraphNode, index: int) -> CodeMap:
+        """As `codes`, whatever the axes of the tensor."""
+        return uniform(node, self.seen(node, index))
+
+    def seen(self, node: GraphNode, index: int) -> CodeMap:
+        """Input `index` of a node, which must be codes, whatever they stand for and whatever the axes of the tensor."""
         value = self.value(node, index)
         if isinstance(value, RawInput):
             value = self._integer_input(node, value)
@@ -94,7 +116,7 @@ class Translation:
         """Input `index` of a node, which must be sums, or codes whose levels are to be changed."""
         value = self.value(node, index)
         if isinstance(value, CodeMap):
-            return requantized(node.name, self.any_codes(node, index))
+            return requantized(node.name, value)
         if not isinstance(value, Sums | Joined):
             raise ValueError(
                 f"{node}: input {node.inputs[index]!r} must be codes or the sums of a Conv, MatMul, Gemm, Add or average pool, "
@@ -105,9 +127,9 @@ class Translation:
     def live(self, node: GraphNode, index: int) -> Live:
         """Input `index` of a node, which must not be a constant."""
         value = self.value(node, index)
-        if isinstance(value, Constant | QuantizedConstant):
+        if isinstance(value, Constant | QuantizedConstant | Real):
             raise ValueError(f"{node}: input {node.inputs[index]!r} must be codes or sums, not {WORDS[type(value)]}")
-        return self.any_codes(node, index) if isinstance(value, CodeMap) else value
+        return value
 
     def is_constant(self, node: GraphNode, index: int) -> bool:
         """Whether input `index` of a node is a constant, quantized or not."""
@@ -124,7 +146,9 @@ class Translation:
 
     def channel_array(self, node: GraphNode, index: int, live: Live, *, vector: bool = False) -> Array:
         """Constant input `index` as (1,) or (channels,) numbers for a map; see `onnx_activation.channel_array`."""
-        return channel_array(str(node), self.constant(node, index), live.channels, 2 if live.flat else 4, vector=vector)
+        view = viewed(live)
+        axis, rank = channel_axis(view, live.channels), 1 + len(view.axes)
+        return channel_array(str(node), self.constant(node, index), live.channels, rank, axis=axis, vector=vector)
 
     def per_channel(self, node: GraphNode, index: int, live: Live, *, vector: bool = False) -> list[Fraction]:
         """Constant input `index` as one exact number a channel of a map."""
@@ -146,6 +170,9 @@ class Translation:
 
     def quantized(self, node: GraphNode, quantizer: Emitting) -> CodeMap:
         """Input 0 of a node in the codes of a quantizer: the graph input, sums, or codes of other levels."""
+        given = self.values[node.inputs[0]]
+        if isinstance(given, Real):
+            return given.quantized(quantizer)
         value = self.live(node, 0)
         if isinstance(value, RawInput):
             return self.quantize_input(value, quantizer)
@@ -153,7 +180,7 @@ class Translation:
 
     def quantize_input(self, source: RawInput, quantizer: Emitting) -> CodeMap:
         """The codes of the graph input; a second quantizer of other levels is refused."""
-        activation = quantizer.activation(source.channels, 2 if source.flat else 4)
+        activation = quantizer.activation(source.channels, 1 + len(viewed(source).axes))
         codes = codes_of(activation.bits, activation.highest, activation.lines)
         if codes is None:
             raise ValueError(
@@ -165,7 +192,7 @@ class Translation:
 
     def quantize_sums(self, sums: Sums | Joined, quantizer: Emitting) -> CodeMap:
         """Finish a layer: its thresholds follow from curves and ladders. Of joined sums every part, and then the moves."""
-        return self._quantize(sums, quantizer.activation(sums.channels, 2 if sums.flat else 4))
+        return self._quantize(sums, quantizer.activation(sums.channels, 1 + len(viewed(sums).axes)))
 
     def emit_sums(self, sums: Sums | Joined) -> Arrangement | None:
         """Finish the last layer, or layers: sums leave the machine, and the host computes scale * acc + bias and puts them in place."""
@@ -229,7 +256,7 @@ class Translation:
             layer, thresholds = smallest(layer, thresholds)
         self.finish(layer, sums.inputs, Parameters(weights=sums.weights, thresholds=thresholds))
         codes = Codes(bits=activation.bits, step=1.0, highest=activation.highest)
-        emitted = CodeMap(producer=layer.name, shape=layer.out_shape, codes=codes, flat=sums.flat)
+        emitted = CodeMap(producer=layer.name, shape=layer.out_shape, codes=codes, flat=sums.flat, view=sums.view)
         return emitted.standing_for(_spread(activation.lines, emitted.channels))
 
     def _move(self, sums: Joined, parts: Sequence[CodeMap]) -> CodeMap:
@@ -284,10 +311,21 @@ class Translation:
         self.input_codes, self.input_levels = codes, levels
         made = CodeMap(producer=name, shape=shape, codes=codes, flat=self.graph.input_rank == 2, from_host=True)
         if source.flatten is None:
-            return replace(made, flat=source.flat)
+            return replace(made, flat=source.flat, view=source.view)
         if source.flatten not in {found.layer.name for found in self.nodes}:
             self.finish(Flatten(name=source.flatten, in_shape=shape, act_bits=codes.bits), (name,))
         return replace(made, producer=source.flatten, flat=True)
+
+
+def uniform(node: GraphNode, source: CodeMap) -> CodeMap:
+    """Codes that stand for step * (c + offset) in all channels; ValueError for any other."""
+    if source.lines:
+        line = source.lines[0]
+        what = "a scale for every channel" if len(set(source.lines)) > 1 else f"{line.slope} c + {line.intercept}"
+        raise ValueError(
+            f"{node}: codes of {source.producer!r} must stand for step * (c + integer) in all channels, not for {what}"
+        )
+    return source
 
 
 def _changes_nothing(sums: Sums, source: CodeMap, activation: Activation) -> bool:

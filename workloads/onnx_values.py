@@ -7,18 +7,19 @@ of several layers may be joined.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 
 from workloads.encoded import Codes, Planes
 from workloads.layers import Add, Conv, Dense, MatMul, Pair, Pool, Shape, Upsample
-from workloads.onnx_activation import codes_of
+from workloads.onnx_activation import Emitting, codes_of
 from workloads.onnx_graph import Array
 from workloads.onnx_input import RawInput
 from workloads.onnx_quantizer import Quantizer
 from workloads.thresholds import Curve, Line
+from workloads.views import FLAT, MAP, View, view_of
 
 Summing = Conv | Dense | MatMul | Pool | Add | Upsample
 
@@ -51,6 +52,8 @@ class CodeMap:
     flat: bool
     from_host: bool = False
     lines: tuple[Line, ...] = ()
+    view: View | None = None
+    """Where the axes of the tensor lie, if it is neither a map nor flat."""
 
     @property
     def out_shape(self) -> Shape:
@@ -89,6 +92,7 @@ class Sums:
     bound: int
     flat: bool
     weights: Planes | None = None
+    view: View | None = None
     source: CodeMap | None = None
     """The codes that the layer does nothing to but change their levels (`requantized`)."""
 
@@ -134,6 +138,11 @@ class Joined:
         return len(self.curves) // self.block**2
 
     @property
+    def view(self) -> View | None:
+        """Joined sums keep the axes of a map."""
+        return None
+
+    @property
     def spread(self) -> Shape:
         """(channels, height, width) before the window."""
         _, height, width = self.parts[0].out_shape
@@ -163,7 +172,14 @@ def _scaled(curves: Sequence[Curve], slopes: Sequence[Fraction], shifts: Sequenc
     return tuple(curve.scaled(a, b) for curve, a, b in zip(curves, slopes, shifts, strict=True))
 
 
-Value = RawInput | Constant | QuantizedConstant | CodeMap | Sums | Joined
+@dataclass(frozen=True, slots=True)
+class Real:
+    """What the host computes from codes (`workloads.onnx_host`); `quantized` makes the layer when the quantizer is known."""
+
+    quantized: Callable[[Emitting], CodeMap]
+
+
+Value = RawInput | Constant | QuantizedConstant | CodeMap | Sums | Joined | Real
 
 Live = RawInput | CodeMap | Sums | Joined
 """Values that are known only when the network runs."""
@@ -175,7 +191,13 @@ WORDS = {
     CodeMap: "codes",
     Sums: "sums",
     Joined: "sums",
+    Real: "a value that the host computes",
 }
+
+
+def viewed(value: Live) -> View:
+    """Where the axes of a tensor lie in its map."""
+    return value.view or view_of(value.out_shape, FLAT if value.flat else MAP)
 
 
 def requantized(name: str, source: CodeMap) -> Sums:
@@ -188,5 +210,6 @@ def requantized(name: str, source: CodeMap) -> Sums:
         curves=tuple(Curve((line,)) for line in source.channel_lines),
         bound=layer.acc_bound,
         flat=source.flat,
+        view=source.view,
         source=source,
     )

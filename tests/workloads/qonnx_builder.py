@@ -182,6 +182,15 @@ def reference(model: onnx.ModelProto, images: Array) -> dict[str, Array]:
     return {name: np.asarray(value) for name, value in context.items()}
 
 
+def as_tensor(maps: Array, shape: tuple[int, ...]) -> Array:
+    """Maps (N, features, 1, positions) as sequences (N, positions, features) or heads (N, heads, positions, features a head)."""
+    if maps.ndim == 4 and len(shape) == 3:
+        return maps.reshape(len(maps), maps.shape[1], -1).swapaxes(1, 2)
+    if maps.ndim == 4 and len(shape) == 4 and maps.shape[2] == 1 < shape[1]:
+        return maps.reshape(shape[0], shape[1], shape[3], shape[2]).swapaxes(2, 3)
+    return maps.reshape(shape)
+
+
 def agrees(builder: Builder, images: Array, path: Path) -> int:
     """Compare every code and the output of a graph with qonnx; returns the number of images that met a float32 tie.
 
@@ -189,16 +198,17 @@ def agrees(builder: Builder, images: Array, path: Path) -> int:
     say on which side; from there on that image is another computation and is left out.
     """
     network, expected = load_onnx(builder.save(path)), reference(builder.model(), images)
-    got = run(network, images.reshape(len(images), *network.network.input.shape), keep_integers=True)
+    shaped = images if images.ndim == 3 else images.reshape(len(images), *network.network.input.shape)
+    got = run(network, shaped, keep_integers=True)
     alive = np.ones(len(images), dtype=bool)
     for name, probe in builder.probes.items():
         codes = probe.levels.codes(expected[probe.tensor])
-        differs = (got.codes[name].reshape(codes.shape) != codes) & alive.reshape(-1, *(1,) * (codes.ndim - 1))
+        differs = (as_tensor(got.codes[name], codes.shape) != codes) & alive.reshape(-1, *(1,) * (codes.ndim - 1))
         if differs.any():
             assert probe.before is not None, name
             assert probe.levels.tie_distance(expected[probe.before])[differs].max() < TIE, name
             alive &= ~differs.reshape(len(images), -1).any(axis=1)
     wanted = expected[builder.outputs[0]]
     tolerance = 1e-4 * max(1.0, float(np.abs(wanted).max()))
-    np.testing.assert_allclose(got.outputs.reshape(wanted.shape)[alive], wanted[alive], atol=tolerance, rtol=0)
+    np.testing.assert_allclose(as_tensor(got.outputs, wanted.shape)[alive], wanted[alive], atol=tolerance, rtol=0)
     return int((~alive).sum())
