@@ -10,7 +10,8 @@ import pandas as pd
 
 from dse.variants import load_array
 from workloads.encoded import EncodedNetwork
-from workloads.onnx_float import Precision, encode_float
+from workloads.onnx_float import encode_float
+from workloads.onnx_float_maps import Precision
 
 COLUMNS = ["layer", "m", "k"]
 REST = "*"

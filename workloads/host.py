@@ -134,6 +134,14 @@ def _reshape(given: list[Any], attributes: Attributes) -> Any:
     return x.reshape(len(x), *(x[0].size // known if size < 0 else size for size in kept))
 
 
+def _concat(given: list[Any], attributes: Attributes) -> Any:
+    """Tensors joined; a constant of batch 1 (a class token) is the same for every image."""
+    images = max(len(one) for one in given)
+    return np.concatenate(
+        [np.broadcast_to(one, (images, *one.shape[1:])) if len(one) == 1 else one for one in given], attributes["axis"]
+    )
+
+
 def _clip(given: list[Any], _: Attributes) -> Any:
     x, low, high = (*given, None, None)[:3]
     return np.clip(x, -np.inf if low is None else low, np.inf if high is None else high)
@@ -161,10 +169,12 @@ FUNCTIONS: dict[str, Function] = {
     "Relu": lambda given, _: np.maximum(given[0], 0),
     "Clip": _clip,
     "Softmax": _softmax,
+    "LogSoftmax": lambda given, own: np.log(_softmax(given, own)),
     "LayerNormalization": _layer_normalization,
     "ReduceMean": _reduce_mean,
     "Reshape": _reshape,
     "Transpose": lambda given, own: given[0].transpose(own["perm"]),
+    "Concat": _concat,
     "Identity": lambda given, _: given[0],
 }
 """Operators that the host computes, by their ONNX names."""

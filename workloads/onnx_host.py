@@ -34,6 +34,8 @@ def on_host(state: Translation, node: GraphNode) -> bool:
         return False
     if any(isinstance(value, Real) for value in values):
         return True
+    if node.op == "Concat":
+        return any(isinstance(value, Constant | QuantizedConstant) for value in values)
     if node.op not in JOINING or len(values) != 2:
         return False
     constants = [value for value in values if isinstance(value, Constant | QuantizedConstant)]
@@ -49,6 +51,14 @@ def _per_channel(source: CodeMap, array: Array) -> bool:
     shape = (1,) * (len(view.axes) - array.ndim) + array.shape[-len(view.axes) :]
     wide = [place for place, size in enumerate(shape) if size > 1]
     return not wide or (len(wide) == 1 and view.shape[wide[0]] == source.shape[0] and 0 in view.axes[wide[0]])
+
+
+def scores(state: Translation, node: GraphNode) -> Value:
+    """A function that ends a network without changing which score is the largest: the host does it, the network gives the scores."""
+    if node.outputs[0] != state.graph.output_name or isinstance(state.values[node.inputs[0]], Real):
+        return computed(state, node)
+    state.left_to_host.append(f"{node.op} of {node.name!r}")
+    return state.live(node, 0)
 
 
 def computed(state: Translation, node: GraphNode) -> Value:
@@ -204,10 +214,13 @@ def _result(node: GraphNode, read: list[CodeMap], shape: tuple[int, ...]) -> Cod
 
 _ONLY = sorted(
     set(FUNCTIONS)
-    - {"Add", "Sub", "Mul", "Div", "Relu", "Clip", "Identity", "Reshape", "Transpose", "ReduceMean", "Neg"}
+    - {"Add", "Sub", "Mul", "Div", "Relu", "Clip", "Identity", "Reshape", "Transpose", "ReduceMean", "Neg", "Concat"}
 )
 
 HOSTED: dict[str, Operator] = {op: Operator(range(1, 4), computed) for op in _ONLY} | {
-    "ReduceMean": Operator(range(1, 3), reduce_mean)
+    "Softmax": Operator(range(1, 2), scores),
+    "LogSoftmax": Operator(range(1, 2), scores),
+    "Sigmoid": Operator(range(1, 2), scores),
+    "ReduceMean": Operator(range(1, 3), reduce_mean),
 }
 """Operators that only the host computes, and the mean, of which it computes one kind."""

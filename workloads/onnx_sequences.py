@@ -158,7 +158,23 @@ def mean(state: Translation, node: GraphNode, axes: Sequence[int]) -> Sums:
     return replace(sums, flat=flat, view=None if flat or source.view is None else made)
 
 
+def gather(state: Translation, node: GraphNode) -> Value:
+    """One position of a sequence (a class token, the last token) as a vector: a copy."""
+    source, index = state.seen(node, 0), state.constant(node, 1)
+    view, positions = viewed(source), source.shape[2]
+    _, places = _sides(node, source, view)
+    axis = node.integer("axis", 0) % (1 + len(view.axes))
+    whole = axis and source.shape[1] == 1 and list(view.axes[axis - 1]) == places and len(view.axes) == 2
+    if not whole or index.ndim or not -positions <= int(index) < positions:
+        raise ValueError(
+            f"{node}: must take one position of a sequence (batch, positions, features), not {index.tolist()} of {view.shape}"
+        )
+    made = state.cut(node.name, source, (0, 0, int(index) % positions), (source.shape[0], 1, 1))
+    return replace(made, flat=True, view=None)
+
+
 SEQUENCES: dict[str, Operator] = {
     "MatMul": Operator(range(2, 3), matmul),
+    "Gather": Operator(range(2, 3), gather),
 }
 """Operators of sequences."""

@@ -164,3 +164,43 @@ def test_functions_of_the_host(name: str, tmp_path: Path) -> None:
     images: Array = rng.uniform(-1.8, 1.8, (2, 3, 6, 5)).astype(np.float32)
     assert agrees(builder, images, tmp_path / "host.onnx") == 0
     assert isinstance(load_onnx(tmp_path / "host.onnx").network.layers[0], Host)
+
+
+def test_a_class_token_is_put_before_the_positions_and_taken_out_again(tmp_path: Path) -> None:
+    block = Block(9, heads=1)
+    b = block.builder
+    block.images = block.images[:1]  # the token is one of a batch of 1
+    token = block.constant("token", block.rng.normal(size=(1, 1, 8)))
+    x = block.quant(b.node("Concat", [token, block.x], "with_token", axis=1), "with_token", twos_complement(6, 0.0907))
+    x = block.quant(block.linear(x, "mixer", (8, 8)), "mixer", twos_complement(5, 0.13))
+    x = b.node("Gather", [x, block.constant("first", 0, np.int64)], "taken", axis=1)
+    b.node(
+        "Softmax",
+        [b.node("MatMul", [x, b.weights("end_w", block.rng.normal(size=(8, 3)), paper(2))], "end")],
+        "last",
+        output="y",
+    )
+    network = load_onnx(b.save(tmp_path / "token.onnx"))
+    assert network.source["left_to_host"] == "Softmax of 'last'"
+    assert [layer.out_shape for layer in network.network.layers] == [(8, 1, 6), (8, 1, 6), (8, 1, 1), (3, 1, 1)]
+    b.outputs = ["end_out"]
+    agrees(b, block.images, tmp_path / "token.onnx")
+
+
+def test_patches_of_an_image_become_a_sequence(tmp_path: Path) -> None:
+    rng, b = np.random.default_rng(4), Builder((1, 3, 6, 4), opset=17)
+    x = b.quant("x", "input_quant", twos_complement(6, 0.07), "x")
+    x = b.node("Conv", [x, b.weights("w", rng.normal(size=(8, 3, 2, 2)), paper(2))], "patches", strides=[2, 2])
+    x = b.node("Mul", [x, b.constant("s", 0.3)], "scaled")
+    x = b.node(
+        "Transpose", [b.node("Reshape", [x, b.constant("to", [0, 8, -1], np.int64)], "rows")], "turned", perm=[0, 2, 1]
+    )
+    x = b.quant(x, "patches_act", twos_complement(5, 0.0713), "patches")
+    x = b.node("MatMul", [x, b.weights("v", rng.normal(size=(8, 5)), paper(3))], "mixer")
+    x = b.quant(x, "mixer_act", twos_complement(5, 0.2113), "mixer")
+    x = b.quant(b.node("ReduceMean", [x], "mean", axes=[1], keepdims=0), "mean_act", twos_complement(6, 0.0913), "mean")
+    b.node("MatMul", [x, b.weights("end_w", rng.normal(size=(5, 3)), paper(2))], "end", output="y")
+    images = rng.uniform(-1.8, 1.8, (3, 3, 6, 4)).astype(np.float32)
+    assert agrees(b, images, tmp_path / "patches.onnx") == 0
+    mixer = next(layer for layer in load_onnx(tmp_path / "patches.onnx").network.layers if layer.name == "mixer")
+    assert (type(mixer).__name__, mixer.in_shape, mixer.out_shape) == ("Conv", (8, 3, 2), (5, 3, 2))
