@@ -123,6 +123,8 @@ class _Walk:
         """Whether the host computes a node: functions of no sum of codes, and what they lead to."""
         if node.op not in FUNCTIONS or node.outputs[0] == self.graph.output_name:
             return False
+        if node.op == "Concat":
+            return len(live) < len(node.inputs)
         if node.op not in AFFINE and node.op != "ReduceMean":
             return True
         hosted = any(self._origin(name) in self._hosted and self._origin(name) not in self.bits for name in live)

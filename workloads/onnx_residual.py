@@ -54,10 +54,13 @@ def residual(state: Translation, node: GraphNode, left: CodeMap, right: CodeMap,
 
 
 def widened(state: Translation, name: str, source: CodeMap, bits: int) -> CodeMap:
-    """The same odd codes held in more bits: one pass of the vector unit, or the map itself where it has them already."""
+    """The same odd codes held in more bits: by the layer that makes them if it makes them for nobody else, or by one pass more."""
     codes, spare = source.codes, max_code(bits) - max_code(source.codes.bits)
     if spare == 0:
         return source
+    held = Codes(bits=bits, step=codes.step, offset=codes.offset, highest=(codes.highest or 0) + spare // 2)
+    if state.reemitted(source, bits):
+        return replace(source, codes=held)
     layer = Pool(
         name=name, kind="average", in_shape=source.shape, kernel=(1, 1), act_bits=codes.bits, out_bits=bits
     )  # fmt: skip
@@ -66,5 +69,4 @@ def widened(state: Translation, name: str, source: CodeMap, bits: int) -> CodeMa
     channels = source.shape[0]
     thresholds = Thresholds(np.ones(channels, np.int64), np.tile(bounded, (channels, 1)))
     state.finish(layer, (source.producer,), Parameters(thresholds=thresholds))
-    held = Codes(bits=bits, step=codes.step, offset=codes.offset, highest=(codes.highest or 0) + spare // 2)
     return replace(source, producer=name, codes=held, from_host=False)

@@ -26,6 +26,7 @@ from workloads.onnx_values import (
     Live,
     QuantizedConstant,
     Real,
+    Summing,
     Sums,
     Value,
     requantized,
@@ -218,15 +219,15 @@ class Translation:
 
     def permuted(self, node: GraphNode, source: CodeMap, order: Sequence[int]) -> CodeMap:
         """Finished codes with their channels in another order: that of the rows of the Conv that makes them for this node alone."""
-        names = [
-            name
-            for name, value in self.values.items()
-            if isinstance(value, CodeMap) and value.producer == source.producer
-        ]
         layer = next((found.layer for found in self.nodes if found.layer.name == source.producer), None)
         own = self.parameters.get(source.producer, Parameters())
-        alone = len(names) == 1 and self._readers[names[0]] == 1
-        if not (alone and isinstance(layer, Conv) and layer.groups == 1 and own.weights is not None and own.thresholds):
+        if not (
+            self._alone(source)
+            and isinstance(layer, Conv)
+            and layer.groups == 1
+            and own.weights is not None
+            and own.thresholds
+        ):
             raise ValueError(
                 f"{node}: must be the only reader of a Conv without groups, whose outputs can change places"
             )
@@ -235,6 +236,33 @@ class Translation:
         weights = np.ascontiguousarray(own.weights[:, rows])
         self.parameters[source.producer] = replace(own, weights=weights, thresholds=thresholds)
         return source
+
+    def reemitted(self, source: CodeMap, bits: int) -> bool:
+        """Whether the layer that makes these codes, for one reader alone, now emits them in more bits: the same odd codes.
+
+        u becomes u + spare / 2: as many levels below are always reached, and as many above never.
+        """
+        place = next((place for place, node in enumerate(self.nodes) if node.layer.name == source.producer), None)
+        own = self.parameters.get(source.producer, Parameters())
+        if place is None or own.thresholds is None or not self._alone(source):
+            return False
+        layer, thresholds, spare = self.nodes[place].layer, own.thresholds, max_code(bits) - max_code(source.codes.bits)
+        if not isinstance(layer, Summing):
+            return False
+        ends = np.full((len(thresholds.sign), spare // 2), layer.acc_bound + 1, np.int64)
+        values = np.concatenate([-ends, thresholds.values, ends], axis=1)
+        self.nodes[place] = Node(replace(layer, out_bits=bits), self.nodes[place].inputs)
+        self.parameters[layer.name] = replace(own, thresholds=Thresholds(thresholds.sign, values))
+        return True
+
+    def _alone(self, source: CodeMap) -> bool:
+        """Whether one node reads the codes of a layer."""
+        names = [
+            name
+            for name, value in self.values.items()
+            if isinstance(value, CodeMap) and value.producer == source.producer
+        ]
+        return len(names) == 1 and self._readers[names[0]] == 1
 
     def cut(self, name: str, source: CodeMap, start: Shape, shape: Shape) -> CodeMap:
         """A window of a map of codes."""

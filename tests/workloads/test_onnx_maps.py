@@ -89,6 +89,37 @@ def test_a_map_is_added_to_itself_and_to_the_input(tmp_path: Path) -> None:
     assert layers(grown, tmp_path)["twice"].multipliers == (1, 1)
 
 
+def test_a_map_that_others_read_is_held_in_more_bits_by_a_pass_of_its_own(tmp_path: Path) -> None:
+    grown = Grower(6)
+    narrow, wide = (
+        grown.conv(grown.x, "narrow", (3, 4), unsigned(2, 0.4)),
+        grown.conv(grown.x, "wide", (3, 4), paper(5)),
+    )
+    x = grown.builder.quant(grown.builder.node("Add", [narrow, wide], "sum"), "sum_act", paper(3), "sum")
+    shared = grown.conv(narrow, "other", (4, 4), paper(3))
+    grown.end(grown.builder.quant(grown.builder.node("Add", [x, shared], "more"), "more_act", paper(3), "more"), 4)
+    grown.agrees(tmp_path)
+    found = layers(grown, tmp_path)
+    assert isinstance(found["sum_0"], Pool)
+    assert (found["narrow"].out_bits, found["sum"].act_bits) == (2, 5)
+
+
+def test_a_map_that_nobody_else_reads_is_emitted_in_more_bits(tmp_path: Path) -> None:
+    grown = Grower(6)
+    narrow, wide = (
+        grown.conv(grown.x, "narrow", (3, 4), unsigned(2, 0.4)),
+        grown.conv(grown.x, "wide", (3, 4), paper(5)),
+    )
+    grown.end(grown.builder.quant(grown.builder.node("Sub", [narrow, wide], "sum"), "sum_act", paper(3), "sum"), 4)
+    grown.agrees(tmp_path)
+    assert [(name, layer.out_bits) for name, layer in layers(grown, tmp_path).items()] == [
+        ("narrow", 5),
+        ("wide", 5),
+        ("sum", 3),
+        ("end", None),
+    ]
+
+
 def test_a_last_add_keeps_the_exact_ratio(tmp_path: Path) -> None:
     grown = Grower(5)
     left = grown.conv(grown.x, "left", (3, 4), unsigned(4, 0.3))
