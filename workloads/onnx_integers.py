@@ -92,7 +92,7 @@ class Linear:
 
     @property
     def constant(self) -> Quantizer:
-        """The quantizer on whose levels `values` lie."""
+        """The quantizer of constants that are stored as integers."""
         return Quantizer(
             where=self.where,
             bits=self.kind.bits,
@@ -100,12 +100,8 @@ class Linear:
             zero_point=self.zero_point.astype(np.float64),
             lowest=self.kind.lowest,
             highest=self.kind.highest,
+            stored=True,
         )
-
-    @property
-    def scales(self) -> list[Fraction]:
-        """The scale, or every scale, exactly."""
-        return [Fraction(value) for value in self.scale.ravel().tolist()]
 
     def along(self, axis: int, shape: tuple[int, ...]) -> Linear:
         """The same, laid along an axis of that shape. Raises ValueError where it does not match."""
@@ -126,10 +122,6 @@ class Linear:
         with np.errstate(over="ignore"):
             levels = np.rint(values / self.scale.astype(values.dtype)).astype(np.float64) + self.zero_point
         return np.asarray(np.clip(levels, self.kind.lowest, self.kind.highest).astype(np.int64))
-
-    def values(self, integers: Array) -> Array:
-        """scale * (q - zero_point) of integer constants, exact in float64: 9 bits times 24."""
-        return np.asarray((integers.astype(np.int64) - self.zero_point) * self.scale.astype(np.float64))
 
     def _shaped(self, shape: tuple[int, ...]) -> Linear:
         return replace(self, scale=self.scale.reshape(shape), zero_point=self.zero_point.reshape(shape))

@@ -102,7 +102,8 @@ def qlinear_add(state: Translation, node: GraphNode) -> Value:
     if not constants:
         return _requantized(state, node, 6, residual(state, node, _real(state, node, 0), _real(state, node, 3), 1))
     sums = requantized(node.name, _real(state, node, 3 - constants[0]))
-    array = _real_constant(state, node, constants[0], 1).array
+    bias = _real_constant(state, node, constants[0], 1)
+    array = bias.quantizer.constant_values(bias.array)
     numbers = exact_numbers(channel_array(str(node), array, sums.channels, 2 if sums.flat else 4), sums.channels)
     return _requantized(state, node, 6, sums.scaled([ONE] * len(numbers), numbers))
 
@@ -206,8 +207,7 @@ def _counts(state: Translation, node: GraphNode, kind: IntegerType, zero_index: 
 
 
 def _laid(linear: Linear, array: Array, axis: int) -> QuantizedConstant:
-    along = linear.along(axis, array.shape)
-    return QuantizedConstant(along.values(array), along.constant)
+    return QuantizedConstant(array, linear.along(axis, array.shape).constant)
 
 
 def _unit(source: CodeMap, weights: QuantizedConstant) -> list[Fraction]:

@@ -62,6 +62,8 @@ class Quantizer:
     highest: int
     bipolar: bool = False
     rounding: str = "HALF_EVEN"
+    stored: bool = False
+    """Whether constants behind it are stored as levels already."""
 
     @property
     def distance(self) -> int:
@@ -132,6 +134,8 @@ class Quantizer:
         return ((self._rounded(position) - self.lowest) / self.distance).astype(np.int64)
 
     def _levels(self, values: Array) -> npt.NDArray[np.floating[Any]]:
+        if self.stored:
+            return values.astype(np.float32)
         return self._rounded(_position(values, self.scale, self.zero_point))
 
     def _rounded(self, position: Array) -> Array:
