@@ -6,7 +6,7 @@ test_qlinear_reference); and where no sum met a tie, both give the same outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,8 +91,8 @@ class Images(CalibrationDataReader):  # type: ignore[misc]
         return next(({"x": image[None]} for image in self._images), None)
 
 
-def integer_layers(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
-    """(layer, tensor of its integers): of an integer operator itself, of a QuantizeLinear the layer that it ends."""
+def integer_layers(model: onnx.ModelProto, layers: Container[str]) -> Iterator[tuple[str, str]]:
+    """(layer, tensor of its integers): of an integer operator itself, of a QuantizeLinear the layer that it ends or is."""
     makers = {str(node.output[0]): node for node in model.graph.node}
     for node in model.graph.node:
         if node.op_type.startswith(("QLinear", "QGemm")):
@@ -101,7 +101,7 @@ def integer_layers(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
             maker = makers[node.input[0]]
             while maker.op_type in ("Relu", "Clip"):
                 maker = makers[maker.input[0]]
-            yield str(maker.name), str(node.output[0])
+            yield str(maker.name if maker.name in layers else node.name), str(node.output[0])
 
 
 CASES = [
@@ -139,7 +139,7 @@ def test_a_network_that_onnxruntime_has_quantized(
     model = onnx.load(tmp_path / "quantized.onnx")
     expected, got = exact(model, made.images), ours(model, made.images, tmp_path)
     low = 0 if kind == "uint8" else -128
-    layers = dict(integer_layers(model))
+    layers = dict(integer_layers(model, got.codes))
     for layer, tensor in layers.items():
         found = (got.codes[layer] + 255) // 2 + low
         np.testing.assert_array_equal(found.reshape(expected[tensor].shape), expected[tensor], err_msg=layer)

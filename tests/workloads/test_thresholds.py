@@ -147,3 +147,26 @@ def test_wide_thresholds_stay_integers() -> None:
 def test_a_scale_must_be_positive(scale: int) -> None:
     with pytest.raises(ValueError, match="scale must be > 0"):
         rounding_ladder(Fraction(scale), Fraction(0), 0, 1)
+
+
+def next_to_an_integer(rng: random.Random) -> Curve:
+    """Float32 numbers, shifted so that some boundary lies on an integer, or a hair beside one: where float64 cannot tell."""
+    slope = Fraction(float(np.float32(rng.uniform(1e-4, 1) * rng.choice((-1, 1)))))
+    hair = Fraction(rng.choice((-1, 0, 1)), 2 ** rng.randint(30, 90))
+    intercept = Fraction(2 * rng.randint(-90, 90) + 1, 2) - slope * rng.randint(-(2**20), 2**20) + hair
+    curve = Curve().scaled(slope, intercept)
+    return curve.rectified() if rng.random() < 0.5 else curve
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_thresholds_of_eight_bits_are_where_the_level_begins(seed: int) -> None:
+    rng, bound = random.Random(seed), 2**31
+    curves = [next_to_an_integer(rng) for _ in range(3)]
+    ladder = rounding_ladder(Fraction(1), Fraction(0), -128, 127)
+    thresholds = fold(curves, [ladder] * 3, bound)
+    for channel, curve in enumerate(curves):
+        sign = int(thresholds.sign[channel])
+        for rung, value in zip(ladder, thresholds.values[channel].tolist(), strict=True):
+            last_below, first = value - 1, max(value, -bound)
+            assert last_below < -bound or not level((rung,), curve(sign * last_below))
+            assert first > bound or level((rung,), curve(sign * first))
