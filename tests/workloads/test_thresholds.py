@@ -150,8 +150,8 @@ def test_a_scale_must_be_positive(scale: int) -> None:
 
 
 def next_to_an_integer(rng: random.Random) -> Curve:
-    """Float32 numbers, shifted so that some boundary lies on an integer, or a hair beside one: where float64 cannot tell."""
-    slope = Fraction(float(np.float32(rng.uniform(1e-4, 1) * rng.choice((-1, 1)))))
+    """Products of float32 numbers, shifted so that a boundary lies on an integer, or a hair beside one: float64 cannot tell."""
+    slope = Fraction(float(np.float32(rng.uniform(1e-2, 1)))) * Fraction(float(np.float32(rng.uniform(-1, 1))))
     hair = Fraction(rng.choice((-1, 0, 1)), 2 ** rng.randint(30, 90))
     intercept = Fraction(2 * rng.randint(-90, 90) + 1, 2) - slope * rng.randint(-(2**20), 2**20) + hair
     curve = Curve().scaled(slope, intercept)
