@@ -37,6 +37,7 @@ from hwmodels.analytical import evaluate_layer
 from hwmodels.design import Design
 from reports.columns import COLUMNS
 from tests.agreement.walk import Walk, stall, timeline, window
+from tests.workloads.qlinear_graphs import Graph, dynamic, small
 from tests.workloads.qonnx_builder import Builder, Levels, paper, unsigned
 from workloads.layers import Conv
 from workloads.network import Input, Network, Node
@@ -261,7 +262,7 @@ def rounding_down() -> Builder:
     return builder
 
 
-REFUSED: dict[str, Callable[[], Builder]] = {
+REFUSED: dict[str, Callable[[], Builder | Graph]] = {
     "an unsupported node": lambda: ending("Sin", "sine"),
     "float weights": lambda: network(weights=None),
     "more than 8 bits": lambda: network(act=unsigned(9, 1.0)),
@@ -274,6 +275,12 @@ REFUSED: dict[str, Callable[[], Builder]] = {
     "sums with two readers": two_readers,
     "a Relu at the end": lambda: ending("Relu", "relu"),
     "a fixed batch": lambda: network(batch=4),
+    "dynamic quantization": dynamic,
+    "integers of 16 bits, or float8": lambda: small(kind="uint16", zero=(0, "uint16")),
+    "a zero point of another type": lambda: small(w_zero=([0, 0, 0], "uint8")),
+    "as many scales as the axis has not": lambda: small(w_scale=[1, 2], w_zero=([0, 0], "int8")),
+    "a scale of zero": lambda: small(scale=0.0),
+    "one scale a block": lambda: small(x_attributes={"block_size": 2}),
 }
 
 

@@ -50,6 +50,36 @@ class Graph:
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
+def small(**changes: Any) -> Graph:
+    """x (2,4,4) -> QuantizeLinear -> QLinearConv (3 channels) -> DequantizeLinear, one thing changed."""
+    given: dict[str, Any] = {
+        "scale": 0.25, "zero": (0, "uint8"), "weights": "int8", "w_scale": [1, 2, 3], "w_zero": ([0, 0, 0], "int8"),
+        "y_scale": 1.0, "y_zero": (0, "uint8"), "bias": "int32", "x_attributes": {}, "kind": "uint8",
+    } | changes  # fmt: skip
+    graph = Graph((2, 4, 4))
+    first = [graph.constant("x_scale", given["scale"]), graph.constant("x_zero", given["zero"][0], given["kind"])]
+    graph.node("QuantizeLinear", ["x", *first], "q", **given["x_attributes"])
+    source = ["q", graph.constant("s", 0.25), graph.constant("z", given["zero"][0], given["zero"][1])]
+    weights = [
+        graph.constant("w", np.ones((3, 2, 1, 1)), given["weights"]),
+        graph.constant("w_scale", given["w_scale"]),
+        graph.constant("w_zero", *given["w_zero"]),
+    ]
+    ends = [graph.constant("y_scale", given["y_scale"]), graph.constant("y_zero", *given["y_zero"])]
+    graph.node("QLinearConv", [*source, *weights, *ends, graph.constant("b", [1, 2, 3], given["bias"])], "conv")
+    graph.node("DequantizeLinear", ["conv", *graph.linear("end", 1.0, 0, "uint8")], "y")
+    return graph
+
+
+def dynamic() -> Graph:
+    """DynamicQuantizeLinear, whose scale is one of its outputs."""
+    graph = Graph((2,))
+    graph.nodes.append(helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], name="dynamic"))
+    graph.node("MatMulInteger", ["q", graph.constant("w", np.ones((2, 1)), "int8"), "z"], "sums")
+    graph.node("Cast", ["sums"], "y", to=TensorProto.FLOAT)
+    return graph
+
+
 @dataclass
 class Random:
     """A random network whose tensors stand at `at`, in integers of `kind` with `scale` and `zero`."""
