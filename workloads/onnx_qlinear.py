@@ -152,7 +152,7 @@ def _integers(source: CodeMap, kind: IntegerType) -> CodeMap:
 def _read_integers(state: Translation, node: GraphNode, index: int) -> tuple[CodeMap, IntegerType]:
     """Input `index` of a node, which must be integers, and their type."""
     value = state.value(node, index)
-    kind = integers_of(value.codes) if isinstance(value, CodeMap) else None
+    kind = integers_of(value.codes) if isinstance(value, CodeMap) and not value.lines else None
     if not isinstance(value, CodeMap) or kind is None:
         raise ValueError(
             f"{node}: input {node.inputs[index]!r} must be integers, as a QuantizeLinear emits, not {WORDS[type(value)]}"

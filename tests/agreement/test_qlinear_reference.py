@@ -36,6 +36,8 @@ def check_against_fractions(made: Random, path: Path) -> dict[str, Array]:
     for layer, (tensor, kind) in made.graph.integers.items():
         low, high = RANGES[kind]
         integers[tensor] = expected[tensor]
+        if layer == "flat" and layer not in got.codes:
+            continue  # a map of one position is flat as it is
         found = (got.codes[layer] + high - low) // 2 + low
         np.testing.assert_array_equal(found.reshape(expected[tensor].shape), expected[tensor], err_msg=layer)
     wanted = real_of(expected["y"]).astype(np.float64)

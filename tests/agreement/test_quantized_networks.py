@@ -101,6 +101,8 @@ def integer_layers(model: onnx.ModelProto, layers: Container[str]) -> Iterator[t
             maker = makers[node.input[0]]
             while maker.op_type in ("Relu", "Clip"):
                 maker = makers[maker.input[0]]
+            if maker.op_type == "Flatten" and maker.name not in layers:
+                continue  # of a map of one position: no layer
             yield str(maker.name if maker.name in layers else node.name), str(node.output[0])
 
 

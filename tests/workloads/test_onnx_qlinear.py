@@ -16,6 +16,7 @@ from onnx import TensorProto
 from tests.workloads.qlinear_graphs import RANGES, Graph, dynamic, small
 from tests.workloads.qlinear_kernels import kernels, ours
 from workloads.encoded import Codes, EncodedNetwork
+from workloads.executor import run
 from workloads.layers import Conv, Dense
 from workloads.onnx_import import load_onnx
 
@@ -251,6 +252,31 @@ def test_patterns(pattern: Callable[[Graph, str, str], str], kind: str, tmp_path
     assert len(np.unique(outputs)) > 3
 
 
+@pytest.mark.parametrize("function", ["Sigmoid", "HardSwish", "Softmax"])
+def test_functions_of_the_host_stand_between_quantizers(function: str, tmp_path: Path) -> None:
+    graph = started((6,), 1 / 16, 3)
+    made = graph.node(function, [real(graph, "q", "again", 1 / 16, 3, "int8")], "made")
+    images = np.random.default_rng(0).normal(0, 3, (5, 6)).astype(np.float32)
+    same_as_onnxruntime(ended(graph, made, 1 / 256, -100, "int8"), images, tmp_path)
+
+
+def test_attention_of_quantized_maps(tmp_path: Path) -> None:
+    """Queries and keys of a sequence with weights, their product, each behind a quantizer."""
+    graph, rng = started((5, 8), 1 / 16, 3), np.random.default_rng(0)
+    source, maps = real(graph, "q", "again", 1 / 16, 3, "int8"), []
+    for name in ("queries", "keys"):
+        integers = graph.constant(f"{name}_w", rng.integers(-128, 128, (8, 6)), "int8")
+        sums = graph.node("MatMul", [source, real(graph, integers, f"{name}_w", 1 / 64, 0, "int8")], name)
+        made = graph.node("QuantizeLinear", [sums, *graph.linear(f"{name}_map", 1 / 8, 1, "int8")], f"{name}_integers")
+        maps.append(real(graph, made, f"{name}_map", 1 / 8, 1, "int8"))
+    turned = graph.node("Transpose", [maps[1]], "turned", perm=[0, 2, 1])
+    model = ended(graph, graph.node("MatMul", [maps[0], turned], "scores"), 1.0, 10, "int8")
+    images = rng.normal(0, 1, (3, 5, 8)).astype(np.float32)
+    expected, _ = kernels(model, {"y": "float"}, images, tmp_path, "as written", exact_pairs=False)
+    found = run(load(model, tmp_path), np.ascontiguousarray(images.transpose(0, 2, 1))[:, :, None]).outputs
+    np.testing.assert_array_equal(found[:, :, 0].transpose(0, 2, 1), expected["y"])
+
+
 @pytest.mark.parametrize("alpha", [1.0, 0.25])
 def test_gemm_with_alpha_beta_and_a_quantized_bias(alpha: float, tmp_path: Path) -> None:
     graph, rng = started((5,), 1 / 16, 2), np.random.default_rng(1)
@@ -298,7 +324,7 @@ def test_integer_convolution(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("op", ["QLinearConcat", "QLinearAveragePool", "QLinearAdd"])
 def test_operators_of_com_microsoft(op: str, tmp_path: Path) -> None:
-    """On one map and its max pool, each with scales of its own; zero points even, because these kernels round after adding them."""
+    """On one map and its max pool, each with scales of its own; zero points are even, because QLinearAdd rounds after adding them."""
     graph, rng = started((3, 4, 4), 1 / 32, 90, "uint8"), np.random.default_rng(6)
     first = ["q", *graph.linear("a", 1 / 32, 90, "uint8")]
     second = [graph.node("MaxPool", ["q"], "pool", kernel_shape=[1, 1]), *graph.linear("b", 1 / 8, 12, "uint8")]
