@@ -132,7 +132,13 @@ def encode(
     ] = None,
     calibrate: Annotated[Path | None, typer.Option(help="Images (.npy) to search scales on; with --bits.")] = None,
     input_bits: Annotated[
-        int | None, typer.Option(min=1, max=8, help="Bits of the network input; with --bits [default: 8].")
+        int | None, typer.Option(min=1, max=8, help="Bits of the network input [default: 8].")
+    ] = None,
+    input_scale: Annotated[
+        str | None, typer.Option(help="An input without a quantizer is unsigned integers times this, 1/255 say.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Sizes that the file leaves open, behind the batch: 3,32,32.")
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="Scale search: mse, percentile or max; with --bits [default: mse].")
@@ -140,15 +146,17 @@ def encode(
     as_json: AsJson = False,
 ) -> None:
     """Turn a QONNX network, or with --bits a float ONNX network, into packed {-1,+1} planes and integer thresholds."""
-    from dse.float_encoding import check_no_calibration, encode_at
+    from dse.float_encoding import check_float, check_no_calibration, encode_at
+    from dse.importing import import_file
     from dse.summary import network_summary
     from workloads.files import save
-    from workloads.onnx_import import load_onnx
 
     if bits is None:
-        check_no_calibration(calibrate, input_bits, method)
-        encoded, fits = load_onnx(model), None
+        check_no_calibration(calibrate, method)
+        encoded = import_file(model, shape=shape, input_scale=input_scale, input_bits=input_bits)
+        fits = None
     else:
+        check_float(shape, input_scale)
         encoded, fits = encode_at(model, bits, calibrate, input_bits=input_bits or 8, method=method or "mse")
     target = output or model.with_suffix(".safetensors")
     save(encoded, target)

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from workloads.layers import Shape
+from workloads.onnx_external import embed_external
+from workloads.onnx_wire import MOST_FIELDS, holds_too_much
 
 if TYPE_CHECKING:
     import onnx
@@ -104,16 +106,24 @@ class Graph:
     input_type: str = "float32"
 
 
-def read_graph(path: str | Path) -> Graph:
-    """Read an ONNX file. Raises ValueError, one sentence naming the file, for anything that is not a usable graph."""
+def read_graph(path: str | Path, shape: tuple[int, ...] | None = None) -> Graph:
+    """Read an ONNX file. Raises ValueError, one sentence naming the file, for anything that is not a usable graph.
+
+    `shape`: sizes of the input behind its batch, for a file that leaves them open.
+    """
     path = Path(path)
-    return graph_of(path, *read_model(path))
+    content, model = read_model(path)
+    if shape is not None:
+        _give_shape(path.name, model.graph, shape)
+    return graph_of(path, content, model)
 
 
 def read_model(path: Path) -> tuple[bytes, onnx.ModelProto]:
     """A file's bytes and the model that they are."""
     content = _content(path)
-    return content, _parse(path.name, content)
+    model = _parse(path.name, content)
+    embed_external(path, model)
+    return content, model
 
 
 def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
@@ -153,6 +163,8 @@ def _parse(where: str, content: bytes) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    if holds_too_much(content):
+        raise ValueError(f"{where}: must hold at most {MOST_FIELDS} records to be read as a network")
     try:
         model: onnx.ModelProto = onnx.ModelProto.FromString(content)
     except DecodeError:
@@ -191,6 +203,19 @@ def _only(where: str, kind: str, values: list[Any]) -> Any:
     return values[0]
 
 
+def _give_shape(where: str, graph: onnx.GraphProto, shape: tuple[int, ...]) -> None:
+    constants = {tensor.name for tensor in graph.initializer}
+    source = _only(where, "input", [value for value in graph.input if value.name not in constants])
+    dims = list(source.type.tensor_type.shape.dim)[1:]
+    if len(dims) != len(shape) or any(dim.dim_value not in (0, size) for dim, size in zip(dims, shape, strict=True)):
+        own = [dim.dim_value or dim.dim_param for dim in dims]
+        raise ValueError(
+            f"{where}: the shape given for input {source.name!r} must fit its own {own}, not be {list(shape)}"
+        )
+    for dim, size in zip(dims, shape, strict=True):
+        dim.dim_value = size
+
+
 def _input_shape(value: onnx.ValueInfoProto) -> tuple[Shape, int]:
     """(channels, height, width) and the rank of a (batch, C, H, W), (batch, S, F) or (batch, F) input; batch symbolic or 1."""
     where, dims = f"graph input {value.name!r}", list(value.type.tensor_type.shape.dim)
@@ -205,7 +230,9 @@ def _input_shape(value: onnx.ValueInfoProto) -> tuple[Shape, int]:
     for index, dim in enumerate(dims[1:], start=1):
         if dim.dim_value < 1:
             given = dim.dim_param or dim.dim_value
-            raise ValueError(f"{where}: dimension {index} must be a fixed size >= 1, not {given!r}")
+            raise ValueError(
+                f"{where}: dimension {index} must be a fixed size >= 1, or given as a shape, not {given!r}"
+            )
     channels, height, width = sizes if len(dims) == 4 else (sizes[-1], 1, sizes[0] if len(dims) == 3 else 1)
     return (channels, height, width), len(dims)
 
@@ -235,13 +262,8 @@ def _is_constant(node: onnx.NodeProto) -> bool:
 
 
 def _array(where: str, name: str, tensor: onnx.TensorProto) -> Array:
-    from onnx import TensorProto, numpy_helper
+    from onnx import numpy_helper
 
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-        raise ValueError(
-            f"{where}: initializer {name!r} must be stored inside the file, not as external data "
-            f"(a model must not name other files of this machine to be read)"
-        )
     try:
         array = np.asarray(numpy_helper.to_array(tensor))
     except Exception:  # numpy, ml_dtypes and protobuf each complain in their own way about a malformed tensor

@@ -26,15 +26,19 @@ REASONS = {"DynamicQuantizeLinear": ": its scale is known only while it runs, so
 """Why an operator cannot be supported, where the reader may not expect it."""
 
 
-def load_onnx(path: str | Path, *, input_codes: Codes | None = None) -> EncodedNetwork:
+def load_onnx(
+    path: str | Path, *, input_codes: Codes | None = None, shape: tuple[int, ...] | None = None
+) -> EncodedNetwork:
     """Read a QONNX file (operators: `OPERATORS`). Raises ValueError, one sentence naming file or node, for any other.
 
     Thresholds are exact for the constants in the file: those are taken as fractions, only the slope of a
     BatchNormalization, gamma / sqrt(variance + epsilon), is rounded once, to float64. Weights are rounded to their
-    levels in float32, as QONNX executors do, and so is the input by the host. `input_codes` are those of an input that
-    the file neither quantizes nor declares to be integers: what its images really are, 8 bits and a scale of 1/255, say.
+    levels in float32, as QONNX executors do, and so is the input by the host.
+
+    `input_codes` are those of an input that the file neither quantizes nor declares to be integers: what its images really
+    are, 8 bits and a scale of 1/255, say. `shape`: sizes of the input behind its batch, where the file leaves them open.
     """
-    return translate(read_graph(path), input_codes=input_codes)
+    return translate(read_graph(path, shape), input_codes=input_codes)
 
 
 def translate(graph: Graph, *, input_codes: Codes | None = None) -> EncodedNetwork:

@@ -321,8 +321,8 @@ class Translation:
         name = self.graph.input_name
         if self.given_codes is None:
             raise ValueError(
-                f"{node}: graph input {name!r} must pass through one Quant, BipolarQuant or QuantizeLinear first, or be integers "
-                "(a float network is encoded with bits)"
+                f"{node}: graph input {name!r} must pass through one Quant, BipolarQuant or QuantizeLinear first, "
+                "or be said to be integers of a scale (a float network is encoded with bits)"
             )
         if any(len(curve.lines) > 1 for curve in source.curves):
             raise ValueError(

@@ -23,6 +23,7 @@ from workloads.executor import run
 from workloads.layers import Add, Conv, Dense, Flatten, Pool
 from workloads.onnx_import import load_onnx
 from workloads.onnx_operators import OPERATORS
+from workloads.onnx_wire import MOST_FIELDS, holds_too_much
 
 IMAGES = 3
 
@@ -436,6 +437,51 @@ def test_the_batch_dimension_may_be_symbolic(tmp_path: Path) -> None:
     assert load(small(dims=("batch", 2, 4, 4)), tmp_path).network.input.shape == (2, 4, 4)
 
 
+def test_open_sizes_may_be_given(tmp_path: Path) -> None:
+    path = small(dims=("batch", "channels", "rows", 4)).save(tmp_path / "open.onnx")
+    assert load_onnx(path, shape=(2, 4, 4)).network == load(small(), tmp_path).network
+    with pytest.raises(ValueError, match=r"given as a shape, not 'channels'"):
+        load_onnx(path)
+    for shape in ((2, 4), (2, 4, 5)):
+        with pytest.raises(ValueError, match=r"must fit its own \['channels', 'rows', 4\], not be"):
+            load_onnx(path, shape=shape)
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+def test_integers_need_no_quantizer(annotated: bool, tmp_path: Path) -> None:
+    """Images of 0..255, scaled and shifted, straight into a convolution: by annotation, or because the caller says so."""
+    builder, rng = Builder((1, 2, 5, 5)), np.random.default_rng(5)
+    x = builder.node("Div", ["x", builder.constant("d", 256)], "div")
+    x = builder.node("Sub", [x, builder.constant("half", 0.5)], "sub")
+    x = builder.node("Conv", [x, builder.weights("w", rng.normal(size=(3, 2, 3, 3)), twos_complement(4, 0.25))], "conv")
+    builder.outputs = [builder.quant(x, "act", unsigned(4, 0.125), "conv")]
+    model, path = builder.model(), tmp_path / "integers.onnx"
+    if annotated:
+        note = model.graph.quantization_annotation.add(tensor_name="x")
+        note.quant_parameter_tensor_names.add(key="finn_datatype", value="UINT8")
+    onnx.save(model, path)
+    network = load_onnx(path, input_codes=None if annotated else Codes(bits=8, step=0.5, offset=255))
+    images = rng.integers(0, 256, (IMAGES, 2, 5, 5)).astype(np.float32)
+    expected, got = reference(model, images)["act_out"], run(network, images, keep_integers=True)
+    assert (got.codes["x"] == 2 * images - 255).all()
+    assert (got.codes["conv"] == builder.probes["conv"].levels.codes(expected)).all()
+    assert (got.outputs == expected).all()
+
+
+def test_the_last_decision_is_left_to_the_host(tmp_path: Path) -> None:
+    builder = small()
+    builder.node("ArgMax", ["y"], "class", output="z", axis=1)
+    builder.outputs = ["z"]
+    network = load(builder, tmp_path)
+    assert network.source["left_to_host"] == "ArgMax of 'class'"
+    images = np.random.default_rng(0).uniform(-4, 4, (8, 2, 4, 4)).astype(np.float32)
+    wanted = reference(small().model(), images)["y"].argmax(axis=1)
+    assert (run(network, images).outputs.argmax(axis=1) == wanted).all()
+    builder.node("Identity", ["z"], "behind", output="end")
+    builder.outputs = ["end"]
+    refused(builder, tmp_path, "'class'", "nothing may follow")
+
+
 @pytest.mark.parametrize("domain", ["onnx.brevitas", "finn.custom_op.general"])
 def test_older_domains_of_the_quantizers_are_known(domain: str, tmp_path: Path) -> None:
     builder = small()
@@ -520,17 +566,69 @@ def test_every_truncation_and_flipped_byte_is_an_error_or_a_network(tmp_path: Pa
                 load_onnx(path)
 
 
-def test_external_data_is_refused_with_the_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("record", [b"\x3a\x02\x0a\x00", b"\x12\x01a", b"\x08\x08"])
+def test_few_bytes_that_would_become_large_objects_are_refused(record: bytes, tmp_path: Path) -> None:
+    """Empty nodes, names and versions by the million: read by protobuf they would fill gigabytes."""
+    (tmp_path / "bomb.onnx").write_bytes(record * (MOST_FIELDS + 1))
+    with pytest.raises(ValueError, match=f"bomb.onnx: must hold at most {MOST_FIELDS} records"):
+        load_onnx(tmp_path / "bomb.onnx")
+
+
+def test_records_are_counted_in_all_that_onnx_nests() -> None:
+    node = helper.make_node("Loop", ["x"], ["y"], name="n", large=list(range(9)))
+    wide = helper.make_graph([node] * 40_000, "wide", [], [])
+    content = helper.make_model(wide).SerializeToString()
+    assert holds_too_much(content)
+    assert not holds_too_much(small().model().SerializeToString())
+    assert not holds_too_much(content[: len(content) // 100])
+
+
+def external(tmp_path: Path, location: str, **entries: str) -> Path:
+    """The small graph, the latent weights of its convolution in another file."""
     model = small().model()
     tensor = next(item for item in model.graph.initializer if item.name == "w_latent")
+    (tmp_path / "weights.bin").write_bytes(b"before" + tensor.raw_data)
+    tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="/etc/passwd")
-    path = tmp_path / "bad.onnx"
+    for key, value in {"location": location, "offset": "6", **entries}.items():
+        tensor.external_data.add(key=key, value=value)
+    path = tmp_path / "external.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(
-        ValueError, match=r"'w_latent' must be stored inside the file, not as external data .*other files"
-    ):
+    return path
+
+
+def test_external_data_in_the_folder_of_the_model_is_read(tmp_path: Path) -> None:
+    inside, whole = load_onnx(external(tmp_path, "weights.bin")), load(small(), tmp_path)
+    assert inside.network == whole.network
+    for name, own in whole.parameters.items():
+        assert (own.weights == inside.parameters[name].weights).all()
+
+
+@pytest.mark.parametrize(
+    ("location", "entries", "words"),
+    [
+        ("/etc/passwd", {}, "must lie in the folder of the model, not at '/etc/passwd'"),
+        ("../weights.bin", {}, "must lie in the folder of the model, not at '../weights.bin'"),
+        ("sub/../../weights.bin", {}, "must lie in the folder"),
+        ("..\\weights.bin", {}, "must lie in the folder"),
+        ("C:/weights.bin", {}, "must lie in the folder"),
+        ("link.bin", {}, "must lie in the folder of the model, not at 'link.bin'"),
+        ("", {}, "must lie in the folder"),
+        ("absent.bin", {}, "must be a file, but there is none at 'absent.bin'"),
+        ("weights.bin", {"offset": "7"}, "must have 216 bytes at 7 of 'weights.bin', not 215"),
+        ("weights.bin", {"offset": "-1"}, "offset must be an integer >= 0, not '-1'"),
+        ("weights.bin", {"length": "9999999999999"}, "must have 216 bytes as its shape says, not 9999999999999"),
+    ],
+)
+def test_external_data_elsewhere_is_refused(location: str, entries: dict[str, str], words: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "outside.bin").write_bytes(bytes(222))
+    (tmp_path / "model" / "link.bin").symlink_to(tmp_path / "outside.bin")
+    path = external(tmp_path / "model", location, **entries)
+    with pytest.raises(ValueError, match="external data of 'w_latent'") as caught:
         load_onnx(path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
