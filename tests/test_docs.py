@@ -224,7 +224,6 @@ def test_imported_nodes() -> None:
 
 
 WEIGHTS = np.random.default_rng(0).uniform(-1, 1, (4, 3, 3, 3)).astype(np.float32)
-PER_CHANNEL = np.float32([[[[1]], [[2]], [[3]]]])
 
 
 TWO_BITS = paper(2)
@@ -255,10 +254,11 @@ def two_readers() -> Builder:
     return builder
 
 
-def rounding_down() -> Builder:
-    builder = network()
-    act = next(node for node in builder.nodes if node.name == "act")
-    next(item for item in act.attribute if item.name == "rounding_mode").s = b"FLOOR"
+def scales_per_channel() -> Builder:
+    builder = network(output="conv_out")
+    scale = np.arange(1, 5, dtype=np.float32).reshape(1, 4, 1, 1)
+    flat = builder.node("Flatten", [builder.quant("conv_out", "codes", Levels(2, scale))], "flat")
+    builder.node("MatMul", [flat, builder.weights("v", np.ones((64, 2)), TWO_BITS)], "fc", output="y")
     return builder
 
 
@@ -267,10 +267,10 @@ REFUSED: dict[str, Callable[[], Builder | Graph]] = {
     "float weights": lambda: network(weights=None),
     "more than 8 bits": lambda: network(act=unsigned(9, 1.0)),
     "a zero point of 1/4": lambda: network(act=Levels(2, np.float32(1), zero=0.25)),
-    "an input with an odd zero point": lambda: network(act=Levels(2, np.float32(1), zero=1)),
+    "weights with a zero point of 1/4": lambda: network(weights=Levels(2, np.float32(1), zero=0.25)),
     "pads, and codes without a zero": lambda: network(act=Levels(2, np.float32(1), zero=0.5)),
-    "one activation scale per channel": lambda: network(act=Levels(2, PER_CHANNEL)),
-    "another rounding mode": rounding_down,
+    "one activation scale per channel": scales_per_channel,
+    "an unknown rounding mode": lambda: network(act=Levels(2, np.float32(1), rounding="STOCHASTIC")),
     "no quantizer on the input": lambda: network(act=None),
     "sums with two readers": two_readers,
     "a Relu at the end": lambda: ending("Relu", "relu"),
