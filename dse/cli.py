@@ -181,12 +181,15 @@ def networks_show(
     name: Annotated[str, typer.Argument(help="A built-in network, or the path of an encoded one.")],
     m: Annotated[int, typer.Option("--m", min=1, max=8, help="Activation bits of a built-in network.")] = 1,
     k: Annotated[int, typer.Option("--k", min=1, max=8, help="Weight bits of a built-in network.")] = 1,
+    weights: Annotated[
+        str, typer.Option(help="Weights of a built-in network: odd, unsigned, twos_complement or ternary.")
+    ] = "odd",
     as_json: AsJson = False,
 ) -> None:
     """Show a network layer by layer: shapes, bits, operations."""
     from dse.summary import named_network, network_summary
 
-    summary = network_summary(named_network(name, m, k))
+    summary = network_summary(named_network(name, m, k, weights))
     if as_json:
         _print_json(summary)
         return

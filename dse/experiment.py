@@ -17,10 +17,11 @@ from hwmodels.design import DATAFLOWS, KINDS, MEMORIES
 from hwmodels.technology import TECHNOLOGIES
 from reports.columns import AREA_PARTS, DECISION, ENERGY_PARTS, LUT_PARTS, METRICS, QUALITY
 from workloads.layers import MAX_BITS
+from workloads.weight_encodings import WEIGHT_ENCODINGS
 from workloads.zoo import NETWORKS
 
 SECTIONS = ("name", "seed", "objectives", "constraints", "require", "minimise", "networks", "space")
-NETWORK_KEYS = ("file", "zoo", "bits", "layers", "data", "labels")
+NETWORK_KEYS = ("file", "zoo", "bits", "layers", "weights", "data", "labels")
 CHOICES: Mapping[str, Sequence[str]] = {
     "machine": KINDS, "dataflow": DATAFLOWS, "memory": MEMORIES, "technology": tuple(TECHNOLOGIES),
 }  # fmt: skip
@@ -70,6 +71,7 @@ class NetworkSource:
     zoo: str | None = None
     bits: tuple[tuple[int, int], ...] = ()
     layers: tuple[tuple[str, tuple[int, int]], ...] = ()
+    weights: tuple[str, ...] = ("odd",)
     data: Path | None = None
     labels: Path | None = None
 
@@ -192,8 +194,10 @@ def _network(entry: Any, key: str, base: Path | None) -> NetworkSource:
 
 
 def _from_files(entry: Mapping[str, Any], key: str, base: Path | None) -> NetworkSource:
-    if "bits" in entry or "layers" in entry:
-        raise ValueError(f"{key}: an encoded network brings its own bits, so `bits` and `layers` must not be given")
+    if any(name in entry for name in ("bits", "layers", "weights")):
+        raise ValueError(
+            f"{key}: an encoded network brings its own bits, so `bits`, `layers` and `weights` must not be given"
+        )
     if ("data" in entry) != ("labels" in entry):
         raise ValueError(f"{key}: `data` and `labels` must be given together")
     names = _strings(entry, "file", (), key)
@@ -225,8 +229,13 @@ def _from_zoo(entry: Mapping[str, Any], key: str) -> NetworkSource:
     bits = _strings(entry, "bits", ("1x1",), key)
     if not bits:
         raise ValueError(f"{key}.bits: at least one 'MxK' must be given, not none")
+    weights = _strings(entry, "weights", ("odd",), key)
+    for encoding in weights:
+        if encoding not in WEIGHT_ENCODINGS:
+            raise ValueError(f"{key}.weights: {_unknown(encoding, WEIGHT_ENCODINGS)}")
     return NetworkSource(
         zoo=name,
+        weights=tuple(dict.fromkeys(weights)),
         bits=tuple(bit_pair(text, f"{key}.bits") for text in bits),
         layers=tuple((layer, bit_pair(text, f"{key}.layers.{layer}")) for layer, text in layers.items()),
     )

@@ -13,6 +13,7 @@ from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
 from workloads.layers import Conv, Dense, Layer, MatMul
 from workloads.network import Network
+from workloads.weight_encodings import with_weights
 from workloads.zoo import NETWORKS
 
 FRONT_COLUMNS = (
@@ -25,10 +26,10 @@ DECISION_COLUMNS = (
 )  # fmt: skip
 
 
-def named_network(name: str, m: int, k: int) -> Network:
-    """A network of the zoo at M x K, or the one in a file. Raises ValueError listing the known names."""
+def named_network(name: str, m: int, k: int, weights: str = "odd") -> Network:
+    """A network of the zoo at M x K and a weight encoding, or the one in a file. Raises ValueError listing the known names."""
     if name in NETWORKS:
-        return NETWORKS[name](m=m, k=k)
+        return with_weights(NETWORKS[name](m=m, k=k), weights)
     if Path(name).suffix in (".onnx", ".safetensors"):
         return load_network(name).network
     raise ValueError(f"network must be a file or one of {', '.join(NETWORKS)}, not {name!r}")

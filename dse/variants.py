@@ -16,6 +16,7 @@ from workloads.accuracy import cited
 from workloads.encoded import EncodedNetwork
 from workloads.executor import accuracy, run
 from workloads.network import Network, with_bits
+from workloads.weight_encodings import with_weights
 from workloads.zoo import NETWORKS
 
 MEASURED, UNKNOWN = "measured", "unknown"
@@ -67,18 +68,22 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
 
 def _of(source: NetworkSource) -> Iterator[Variant]:
     if source.zoo is not None:
-        yield from (_shape_variant(source.zoo, m, k, source.layers, len(source.bits) > 1) for m, k in source.bits)
+        many = len(source.bits) * len(source.weights) > 1
+        for m, k in source.bits:
+            yield from (_shape_variant(source.zoo, m, k, source.layers, weights, many) for weights in source.weights)
     for path in source.files:
         yield _encoded_variant(path, source.data, source.labels)
 
 
-def _shape_variant(name: str, m: int, k: int, layers: Sequence[tuple[str, tuple[int, int]]], many: bool) -> Variant:
-    """A zoo network at M x K with some layers at bits of their own; only the uniform one has a published accuracy."""
-    network = NETWORKS[name](m=m, k=k)
-    if layers:
-        network = with_bits(network, dict(layers))
-    known = None if layers else cited(name, m, k)
-    label = f"{name}_{m}x{k}" if many or layers else name
+def _shape_variant(
+    name: str, m: int, k: int, layers: Sequence[tuple[str, tuple[int, int]]], weights: str, many: bool
+) -> Variant:
+    """A zoo network at M x K, some layers at bits of their own; only uniform odd codes have a published accuracy."""
+    network = with_weights(with_bits(NETWORKS[name](m=m, k=k), dict(layers)), weights)
+    odd = weights == "odd"
+    known = cited(name, m, k) if odd and not layers else None
+    label = f"{name}_{m}x{k}" if many or layers or not odd else name
+    label = label if odd else f"{label}_{weights}"
     network = Network(label, network.input, network.nodes)
     digest = hashlib.sha256(repr(network.nodes).encode()).hexdigest()
     if known is None:
