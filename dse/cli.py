@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dse.compare import Choice
     from dse.results import Results
     from dse.sweeps import Progress
+    from workloads.constant_planes import Fold
 
 app = typer.Typer(
     help="Choose the encoding and the array of an xnor-popcount accelerator before the chip exists.",
@@ -134,6 +135,9 @@ def encode(
     input_bits: Annotated[
         int | None, typer.Option(min=1, max=8, help="Bits of the network input; with --bits [default: 8].")
     ] = None,
+    fold: Annotated[
+        bool, typer.Option("--fold-constant-planes", help="Leave out activation planes that no input can change.")
+    ] = False,
     method: Annotated[
         str | None, typer.Option(help="Scale search: mse, percentile or max; with --bits [default: mse].")
     ] = None,
@@ -142,6 +146,7 @@ def encode(
     """Turn a QONNX network, or with --bits a float ONNX network, into packed {-1,+1} planes and integer thresholds."""
     from dse.float_encoding import check_no_calibration, encode_at
     from dse.summary import network_summary
+    from workloads.constant_planes import fold_constant_planes
     from workloads.files import save
     from workloads.onnx_import import load_onnx
 
@@ -150,15 +155,20 @@ def encode(
         encoded, fits = load_onnx(model), None
     else:
         encoded, fits = encode_at(model, bits, calibrate, input_bits=input_bits or 8, method=method or "mse")
+    folds: tuple[Fold, ...] = ()
+    if fold:
+        encoded, folds = fold_constant_planes(encoded)
     target = output or model.with_suffix(".safetensors")
     save(encoded, target)
     if as_json:
         fit = {} if fits is None else {"fits": _records(fits)}
-        _print_json({"file": str(target), **network_summary(encoded.network), **fit})
+        _print_json({"file": str(target), **network_summary(encoded.network), **fit, "folds": list(map(str, folds))})
         return
     if fits is not None:
         _print_table(fits, False)
     _print_layers(network_summary(encoded.network))
+    for item in folds:
+        print(item)
     print(f"wrote {target}")
 
 
@@ -225,17 +235,20 @@ def run(
     output: Annotated[Path | None, typer.Option(help="Write outputs (.npy), in the units of the source model.")] = None,
     integers: Annotated[Path | None, typer.Option(help="Write the raw accumulators of every layer (.npz).")] = None,
     labels: Annotated[Path | None, typer.Option(help="Classes (.npy) to report accuracy against.")] = None,
+    activity: Annotated[
+        Path | None, typer.Option(help="Write toggles, constant planes and histograms of every layer (.json).")
+    ] = None,
     width: Annotated[int, typer.Option(help="Bits of a packed word: 8, 16, 32 or 64.")] = 64,
     as_json: AsJson = False,
 ) -> None:
     """Execute an encoded network bit-exactly with xnor and popcount, and count what it did."""
     from dse.execute import execute
 
-    done = execute(network, inputs, labels=labels, output=output, integers=integers, width=width)
+    done = execute(network, inputs, labels=labels, output=output, integers=integers, activity=activity, width=width)
     if as_json:
         _print_json(done.summary)
         return
-    _print_table(done.actions, False)
+    _print_table(done.actions if done.observed is None else done.observed.table, False)
     accuracy = done.summary["accuracy"]
     print(f"{done.summary['images']} images" + ("" if accuracy is None else f", accuracy {accuracy:.4f}"))
 
@@ -429,15 +442,20 @@ def simulate(
     k: WeightBits = 1,
     trace: Annotated[Path | None, typer.Option(help="Write a trace for Perfetto (.json).")] = None,
     timeline: Annotated[Path | None, typer.Option(help="Write a timeline that zooms (.html).")] = None,
+    activity: Annotated[
+        Path | None, typer.Option(help="What `dse run --activity` wrote: energy of the bits that toggled.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate a network on one design, event by event: exact cycles, stalls by cause, utilisation, bandwidth."""
+    """Simulate a network on one design, event by event: exact cycles, stalls by cause, utilisation, bandwidth, energy."""
     from dse.design_file import load_design
+    from dse.observing import rates_of
     from dse.simulation import simulate as run_simulation
     from dse.simulation import write_trace
     from dse.summary import named_network
 
-    found = run_simulation(named_network(network, m, k), load_design(design))
+    shapes = named_network(network, m, k)
+    found = run_simulation(shapes, load_design(design), rates_of(activity, shapes.name))
     if trace is not None:
         write_trace(found, trace)
     if timeline is not None:
@@ -453,6 +471,8 @@ def simulate(
         f"{found.network.name} on {found.design.name}: {found.cycles:,} cycles, "
         f"{found.cycles / found.design.clock_mhz:,.1f} us, grid at work {found.utilisation:.1%}"
     )
+    for source, energy_nj in found.energy_nj.items():
+        print(f"{energy_nj:,.1f} nJ with operand bits toggling as {source}")
 
 
 @app.command()

@@ -12,16 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dse.observing import Observed, activity_text, observed
 from dse.variants import load_array, load_network
 from workloads.executor import accuracy, run
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Outputs in the units of the source model, actions per layer and image, and a summary for scripts."""
+    """Outputs in the units of the source model, actions per layer and image, toggles if asked for, a summary for scripts."""
 
     outputs: npt.NDArray[np.float64]
     actions: pd.DataFrame
+    observed: Observed | None
     summary: Mapping[str, Any]
 
 
@@ -32,6 +34,7 @@ def execute(
     labels: Path | None = None,
     output: Path | None = None,
     integers: Path | None = None,
+    activity: Path | None = None,
     width: int = 64,
 ) -> Execution:
     """Run and write what was asked for. Raises ValueError for files that do not fit together, OverflowError for an accumulator."""
@@ -42,6 +45,10 @@ def execute(
         _write(output, lambda file: np.save(file, done.outputs))
     if integers is not None:
         _write(integers, lambda file: np.savez(file, allow_pickle=False, **done.integers))
+    seen = None if activity is None else observed(encoded, load_array(inputs), width=width)
+    if activity is not None and seen is not None:
+        text = activity_text(seen).encode()
+        _write(activity, lambda file: file.write(text))
     rows = [{"layer": name} | asdict(actions) for name, actions in done.actions.items()]
     summary = {
         "network": encoded.network.name,
@@ -49,8 +56,9 @@ def execute(
         "accuracy": measured,
         "width": width,
         "actions": rows,
+        "rates": None if seen is None else asdict(seen.rates),
     }
-    return Execution(done.outputs, pd.DataFrame(rows), summary)
+    return Execution(done.outputs, pd.DataFrame(rows), seen, summary)
 
 
 def _write(path: Path, fill: Any) -> None:

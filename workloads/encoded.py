@@ -80,16 +80,21 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """Real outputs of the last layer, computed on the host: value = scale * acc + bias, both (channels,) float64."""
+    """Real outputs of the last layer, computed on the host: value = scale * (acc + shift) + bias.
+
+    scale, bias: (channels,) float64. shift: (channels,) int64, 0 unless planes were folded (`workloads.constant_planes`).
+    """
 
     scale: Floats
     bias: Floats
+    shift: Ints | None = None
 
     def __post_init__(self) -> None:
-        if self.scale.ndim != 1 or self.scale.shape != self.bias.shape:
-            raise ValueError(
-                f"affine: scale and bias must be (channels,), not {self.scale.shape} and {self.bias.shape}"
-            )
+        if self.shift is None:
+            object.__setattr__(self, "shift", np.zeros(self.scale.shape, np.int64))
+        shapes = {array.shape for array in (self.scale, self.bias, self.shift) if array is not None}
+        if self.scale.ndim != 1 or len(shapes) > 1:
+            raise ValueError(f"affine: scale, bias and shift must be (channels,), not {sorted(shapes)}")
         if not (np.isfinite(self.scale).all() and np.isfinite(self.bias).all()):
             raise ValueError("affine: scale and bias must be finite")
 

@@ -370,10 +370,13 @@ def _plane_words(layer: Layer, planes: int, width: int) -> int:
 
 
 def _outputs(sums: Integers, parameters: Parameters) -> Floats:
-    """value = scale * acc + bias per channel: the first floats since the input was quantized."""
-    values = _images_first(sums).astype(np.float64)
-    if parameters.affine is not None:
-        values = values * parameters.affine.scale[:, None, None] + parameters.affine.bias[:, None, None]
+    """value = scale * (acc + shift) + bias per channel: the first floats since the input was quantized."""
+    exact, affine = _images_first(sums), parameters.affine
+    if affine is not None and affine.shift is not None:
+        scale, bias, shift = (array[:, None, None] for array in (affine.scale, affine.bias, affine.shift))
+        values = np.asarray((exact + shift) * scale + bias, np.float64)
+    else:
+        values = exact.astype(np.float64)
     return values[:, :, 0, 0] if values.shape[2:] == (1, 1) else values
 
 

@@ -6,7 +6,7 @@ Metadata of the file: `format` is dse-network, `version` is 1, `header` is JSON 
   parameters  by layer name: acc_bits and the list of its tensors
   source      provenance, text to text
 Tensors are named <layer>/<tensor>: weights uint64 (K, out, words); threshold_signs int64 (channels,), threshold_values
-int64 (channels, levels); affine_scale, affine_bias float64 (channels,). The same network gives the same bytes. Only
+int64 (channels, levels); affine_scale, affine_bias float64 and affine_shift int64 (channels,). The same network gives the same bytes. Only
 this file turns such dicts into records; nothing is ever executed from a file.
 """
 
@@ -69,6 +69,7 @@ _DTYPES = {
     "threshold_values": "I64",
     "affine_scale": "F64",
     "affine_bias": "F64",
+    "affine_shift": "I64",
 }
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -149,6 +150,7 @@ def _tensors(parameters: Parameters) -> dict[str, npt.NDArray[Any]]:
     if parameters.affine is not None:
         found["affine_scale"] = parameters.affine.scale.astype(np.float64, order="C")
         found["affine_bias"] = parameters.affine.bias.astype(np.float64, order="C")
+        found["affine_shift"] = np.asarray(parameters.affine.shift).astype(np.int64, order="C")
     return found
 
 
@@ -199,7 +201,11 @@ def _own_tensors(layer: str, entry: Any) -> list[str]:
     own = _keys(where, entry, ("acc_bits", "tensors"))["tensors"]
     if not isinstance(own, list) or not all(isinstance(name, str) and name in _DTYPES for name in own):
         raise ValueError(f"{where}: tensors must be a list out of {sorted(_DTYPES)}, not {own!r}")
-    for one, other in (("threshold_signs", "threshold_values"), ("affine_scale", "affine_bias")):
+    for one, other in (
+        ("threshold_signs", "threshold_values"),
+        ("affine_scale", "affine_bias"),
+        ("affine_scale", "affine_shift"),
+    ):
         if (one in own) != (other in own):
             raise ValueError(f"{where}: {one} and {other} must be given together")
     return own
@@ -222,7 +228,7 @@ def _parameters(layer: str, entry: Any, tensors: Tensors) -> Parameters:
     where = f"parameters of {layer!r}"
     try:
         thresholds = Thresholds(own["threshold_signs"], own["threshold_values"]) if "threshold_signs" in own else None
-        affine = Affine(own["affine_scale"], own["affine_bias"]) if "affine_scale" in own else None
+        affine = Affine(own["affine_scale"], own["affine_bias"], own["affine_shift"]) if "affine_scale" in own else None
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     acc_bits = _value(where, "acc_bits", entry["acc_bits"])

@@ -205,7 +205,7 @@ def test_no_metadata(path: Path) -> None:
         (
             "head/affine_bias",
             np.zeros(3),
-            "parameters of 'head': affine: scale and bias must be (channels,), not (4,) and (3,)",
+            "parameters of 'head': affine: scale, bias and shift must be (channels,), not [(3,), (4,)]",
         ),
         ("head/affine_bias", np.zeros(4, np.float16), "tensor 'head/affine_bias': dtype must be F64, not F16"),
         ("add/threshold_signs", np.zeros(3, np.int64), "parameters of 'add': thresholds: every sign must be -1 or +1"),
