@@ -192,14 +192,21 @@ def networks_show(
     m: Annotated[int, typer.Option("--m", min=1, max=8, help="Activation bits of a built-in network.")] = 1,
     k: Annotated[int, typer.Option("--k", min=1, max=8, help="Weight bits of a built-in network.")] = 1,
     weights: Annotated[
-        str, typer.Option(help="Weights of a built-in network: odd, unsigned, twos_complement or ternary.")
-    ] = "odd",
+        str | None, typer.Option(help="Weights of a built-in network: odd, unsigned, twos_complement or ternary.")
+    ] = None,
+    phase: Annotated[
+        str | None, typer.Option(help="Of a language model: prefill or decode [default: prefill].")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Tokens read, or kept, of a language model [default: 512].")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Sequences at once of a language model [default: 1].")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a network layer by layer: shapes, bits, operations."""
-    from dse.summary import named_network, network_summary
+    from dse.summary import decoding_of, named_network, network_summary
 
-    summary = network_summary(named_network(name, m, k, weights))
+    summary = network_summary(named_network(name, m, k, weights, decoding_of(phase, context, batch)))
     if as_json:
         _print_json(summary)
         return

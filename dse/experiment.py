@@ -18,10 +18,10 @@ from hwmodels.technology import TECHNOLOGIES
 from reports.columns import AREA_PARTS, DECISION, ENERGY_PARTS, LUT_PARTS, METRICS, QUALITY
 from workloads.layers import MAX_BITS
 from workloads.weight_encodings import WEIGHT_ENCODINGS
-from workloads.zoo import NETWORKS
+from workloads.zoo import NETWORKS, Decoding
 
 SECTIONS = ("name", "seed", "objectives", "constraints", "require", "minimise", "networks", "space")
-NETWORK_KEYS = ("file", "zoo", "bits", "layers", "weights", "data", "labels")
+NETWORK_KEYS = ("file", "zoo", "bits", "layers", "weights", "decoding", "data", "labels")
 CHOICES: Mapping[str, Sequence[str]] = {
     "machine": KINDS, "dataflow": DATAFLOWS, "memory": MEMORIES, "technology": tuple(TECHNOLOGIES),
 }  # fmt: skip
@@ -71,7 +71,8 @@ class NetworkSource:
     zoo: str | None = None
     bits: tuple[tuple[int, int], ...] = ()
     layers: tuple[tuple[str, tuple[int, int]], ...] = ()
-    weights: tuple[str, ...] = ("odd",)
+    weights: tuple[str | None, ...] = (None,)
+    decoding: Decoding | None = None
     data: Path | None = None
     labels: Path | None = None
 
@@ -194,9 +195,9 @@ def _network(entry: Any, key: str, base: Path | None) -> NetworkSource:
 
 
 def _from_files(entry: Mapping[str, Any], key: str, base: Path | None) -> NetworkSource:
-    if any(name in entry for name in ("bits", "layers", "weights")):
+    if any(name in entry for name in ("bits", "layers", "weights", "decoding")):
         raise ValueError(
-            f"{key}: an encoded network brings its own bits, so `bits`, `layers` and `weights` must not be given"
+            f"{key}: an encoded network brings its own bits, so `bits`, `layers`, `weights` and `decoding` must not be given"
         )
     if ("data" in entry) != ("labels" in entry):
         raise ValueError(f"{key}: `data` and `labels` must be given together")
@@ -229,16 +230,33 @@ def _from_zoo(entry: Mapping[str, Any], key: str) -> NetworkSource:
     bits = _strings(entry, "bits", ("1x1",), key)
     if not bits:
         raise ValueError(f"{key}.bits: at least one 'MxK' must be given, not none")
-    weights = _strings(entry, "weights", ("odd",), key)
+    weights = _strings(entry, "weights", (), key)
     for encoding in weights:
         if encoding not in WEIGHT_ENCODINGS:
             raise ValueError(f"{key}.weights: {_unknown(encoding, WEIGHT_ENCODINGS)}")
     return NetworkSource(
         zoo=name,
-        weights=tuple(dict.fromkeys(weights)),
+        weights=tuple(dict.fromkeys(weights)) or (None,),
+        decoding=_decoding(entry, name, key),
         bits=tuple(bit_pair(text, f"{key}.bits") for text in bits),
         layers=tuple((layer, bit_pair(text, f"{key}.layers.{layer}")) for layer, text in layers.items()),
     )
+
+
+def _decoding(entry: Mapping[str, Any], name: str, key: str) -> Decoding | None:
+    """What a language model does, from the table `decoding`; None where it is not given."""
+    table = entry.get("decoding")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ValueError(f"{key}.decoding: must be a table with phase, context or batch, not {table!r}")
+    if not NETWORKS[name].decodes:
+        raise ValueError(f"{key}.decoding: must be given for a language model only, not for {name!r}")
+    _check_keys(table, [item.name for item in fields(Decoding)], f"{key}.decoding.")
+    try:
+        return Decoding(**table)
+    except ValueError as error:
+        raise ValueError(f"{key}.decoding: {error}") from error
 
 
 def bit_pair(text: Any, key: str) -> tuple[int, int]:

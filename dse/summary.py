@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,10 @@ from dse.variants import load_network
 from hwmodels.technology import TECHNOLOGIES, Technology, technology
 from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
-from workloads.layers import Conv, Dense, Layer, MatMul
+from workloads.layers import Conv, Dense, Host, Layer, MatMul
 from workloads.network import Network
 from workloads.weight_encodings import with_weights
-from workloads.zoo import NETWORKS
+from workloads.zoo import NETWORKS, Decoding
 
 FRONT_COLUMNS = (
     "row", "network", "precision", "machine", "rows", "cols", "width", "lanes_a", "lanes_w", "memory", "clock_mhz",
@@ -26,17 +28,27 @@ DECISION_COLUMNS = (
 )  # fmt: skip
 
 
-def named_network(name: str, m: int, k: int, weights: str = "odd") -> Network:
-    """A network of the zoo at M x K and a weight encoding, or the one in a file. Raises ValueError listing the known names."""
+def named_network(name: str, m: int, k: int, weights: str | None = None, decoding: Decoding | None = None) -> Network:
+    """A network of the zoo at M x K, or the one in a file. Raises ValueError listing the known names.
+
+    `weights`: an encoding other than the network's own. `decoding`: phase, context and batch of a language model.
+    """
     if name in NETWORKS:
-        return with_weights(NETWORKS[name](m=m, k=k), weights)
+        return with_weights(NETWORKS[name](m, k, decoding=decoding), weights)
     if Path(name).suffix in (".onnx", ".safetensors"):
         return load_network(name).network
     raise ValueError(f"network must be a file or one of {', '.join(NETWORKS)}, not {name!r}")
 
 
+def decoding_of(phase: str | None, context: int | None, batch: int | None) -> Decoding | None:
+    """What a language model does, None where nothing of it was said. Raises ValueError for another phase or numbers below 1."""
+    said = {"phase": phase, "context": context, "batch": batch}
+    given = {name: value for name, value in said.items() if value is not None}
+    return replace(Decoding(), **given) if given else None  # type: ignore[arg-type]
+
+
 def network_summary(network: Network) -> dict[str, Any]:
-    """Totals and layers as plain values."""
+    """Totals and layers as plain values; `host` counts what the machine does not compute, by function."""
     return {
         "name": network.name,
         "precision": network.precision,
@@ -44,15 +56,16 @@ def network_summary(network: Network) -> dict[str, Any]:
         "parameters": network.parameters,
         "model_kib": network.weight_storage_bits / 8192,
         "binary_ops": network.binary_ops,
+        "host": dict(Counter(layer.function for layer in network.layers if isinstance(layer, Host))),
         "layers": [_layer_summary(layer) for layer in network.layers],
     }
 
 
 def zoo_table() -> pd.DataFrame:
-    """The built-in networks."""
+    """The built-in networks; language models as they decode one token after 512."""
     rows = []
     for name, entry in NETWORKS.items():
-        network = entry()
+        network = entry(decoding=Decoding(phase="decode") if entry.decodes else None)
         rows.append(
             {"network": name, "macs": network.macs, "parameters": network.parameters, "description": entry.description}
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -69,21 +70,19 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
 def _of(source: NetworkSource) -> Iterator[Variant]:
     if source.zoo is not None:
         many = len(source.bits) * len(source.weights) > 1
-        for m, k in source.bits:
-            yield from (_shape_variant(source.zoo, m, k, source.layers, weights, many) for weights in source.weights)
+        for (m, k), weights in product(source.bits, source.weights):
+            yield _shape_variant(source, source.zoo, (m, k), weights, many)
     for path in source.files:
         yield _encoded_variant(path, source.data, source.labels)
 
 
-def _shape_variant(
-    name: str, m: int, k: int, layers: Sequence[tuple[str, tuple[int, int]]], weights: str, many: bool
-) -> Variant:
+def _shape_variant(source: NetworkSource, name: str, bits: tuple[int, int], weights: str | None, many: bool) -> Variant:
     """A zoo network at M x K, some layers at bits of their own; only uniform odd codes have a published accuracy."""
-    network = with_weights(with_bits(NETWORKS[name](m=m, k=k), dict(layers)), weights)
-    odd = weights == "odd"
-    known = cited(name, m, k) if odd and not layers else None
-    label = f"{name}_{m}x{k}" if many or layers or not odd else name
-    label = label if odd else f"{label}_{weights}"
+    m, k = bits
+    network = with_weights(with_bits(NETWORKS[name](m, k, decoding=source.decoding), dict(source.layers)), weights)
+    known = cited(name, m, k) if weights in (None, "odd") and not source.layers else None
+    label = f"{name}_{m}x{k}" if many or source.layers else name
+    label = label if weights is None else f"{label}_{weights}"
     network = Network(label, network.input, network.nodes)
     digest = hashlib.sha256(repr(network.nodes).encode()).hexdigest()
     if known is None:

@@ -28,11 +28,13 @@ WEIGHT_ENCODINGS: Mapping[str, Encode] = MappingProxyType(
 """How a layer's weights become codes, by name."""
 
 
-def with_weights(network: Network, encoding: str) -> Network:
-    """The same shapes and bits with all weights in one encoding.
+def with_weights(network: Network, encoding: str | None) -> Network:
+    """The same shapes and bits with all weights in one encoding; None leaves them as they are.
 
     Raises ValueError listing the known names, or naming the layer that cannot have it (ternary weights have two planes).
     """
+    if encoding is None:
+        return network
     if encoding not in WEIGHT_ENCODINGS:
         raise ValueError(f"weights must be one of {', '.join(WEIGHT_ENCODINGS)}, not {encoding!r}")
     encode = WEIGHT_ENCODINGS[encoding]

@@ -23,7 +23,7 @@ from hwmodels.schedule import schedule
 from tests.agreement.walk import FINISH, SETUP, Tile, Walk, Walked, fetched, recurrence, stall, timeline, window
 from tests.hwmodels.samples import few, random_any_layer, random_design
 from workloads.layers import Add, Conv, Dense, Layer, Pool
-from workloads.zoo import cifar_convnet, resnet18
+from workloads.zoo import NETWORKS
 
 SMALL = Design(
     rows=4, cols=2, width=8, max_act_bits=4, max_weight_bits=4, port_bits=16, port_burst=4, port_latency=3,
@@ -291,7 +291,11 @@ def latency_errors(count: int) -> dict[Kind, list[float]]:
     errors: dict[Kind, list[float]] = {
         (unit, ports): [] for unit in ("grid", "vector") for ports in ("shared", "separate")
     }
-    layers = [layer for network in (resnet18(2, 2), cifar_convnet(1, 1), resnet18(4, 2)) for layer in network.layers]
+    layers = [
+        layer
+        for network in (NETWORKS["resnet18"](2, 2), NETWORKS["cifar_convnet"](1, 1), NETWORKS["resnet18"](4, 2))
+        for layer in network.layers
+    ]
     for seed in range(count):
         rng = Random(seed)
         design = Design(**{name: rng.choice(values) for name, values in REAL_DESIGNS.items()})
