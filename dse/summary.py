@@ -14,6 +14,7 @@ from reports.wording import design_words
 from workloads.layers import Conv, Dense, Layer, MatMul
 from workloads.network import Network
 from workloads.weight_encodings import with_weights
+from workloads.tables import READERS, load_table
 from workloads.zoo import NETWORKS
 
 FRONT_COLUMNS = (
@@ -26,11 +27,21 @@ DECISION_COLUMNS = (
 )  # fmt: skip
 
 
-def named_network(name: str, m: int, k: int, weights: str = "odd") -> Network:
-    """A network of the zoo at M x K and a weight encoding, or the one in a file. Raises ValueError listing the known names."""
+def named_network(name: str, m: int | None = None, k: int | None = None, weights: str | None = None) -> Network:
+    """A network of the zoo at M x K (1 where not given), of a layer table (at its own bits where not given), or of a file.
+
+    Shapes take a weight encoding as well. Raises ValueError listing the known names, and for words that mean nothing.
+    """
     if name in NETWORKS:
-        return with_weights(NETWORKS[name](m=m, k=k), weights)
+        return with_weights(NETWORKS[name](m=m or 1, k=k or 1), weights or "odd")
+    if Path(name).suffix in READERS:
+        if (m is None) != (k is None):
+            raise ValueError(f"{name}: --m and --k must be given together for a layer table")
+        table = load_table(name, None if m is None or k is None else (m, k))
+        return with_weights(table, weights) if weights else table
     if Path(name).suffix in (".onnx", ".safetensors"):
+        if (m, k, weights) != (None, None, None):
+            raise ValueError(f"{name}: an encoded network brings its own bits, so --m, --k and --weights must not be given")
         return load_network(name).network
     raise ValueError(f"network must be a file or one of {', '.join(NETWORKS)}, not {name!r}")
 

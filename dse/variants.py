@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from workloads.encoded import EncodedNetwork
 from workloads.executor import accuracy, run
 from workloads.network import Network, with_bits
 from workloads.weight_encodings import with_weights
+from workloads.tables import load_table
 from workloads.zoo import NETWORKS
 
 MEASURED, UNKNOWN = "measured", "unknown"
@@ -67,28 +68,34 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
 
 
 def _of(source: NetworkSource) -> Iterator[Variant]:
-    if source.zoo is not None:
-        many = len(source.bits) * len(source.weights) > 1
-        for m, k in source.bits:
-            yield from (_shape_variant(source.zoo, m, k, source.layers, weights, many) for weights in source.weights)
+    if source.zoo is not None or source.table is not None:
+        for bits in source.bits or (None,):
+            yield from (_shape_variant(source, bits, weights) for weights in source.weights or (None,))
     for path in source.files:
         yield _encoded_variant(path, source.data, source.labels)
 
 
-def _shape_variant(
-    name: str, m: int, k: int, layers: Sequence[tuple[str, tuple[int, int]]], weights: str, many: bool
-) -> Variant:
-    """A zoo network at M x K, some layers at bits of their own; only uniform odd codes have a published accuracy."""
-    network = with_weights(with_bits(NETWORKS[name](m=m, k=k), dict(layers)), weights)
-    odd = weights == "odd"
-    known = cited(name, m, k) if odd and not layers else None
-    label = f"{name}_{m}x{k}" if many or layers or not odd else name
-    label = label if odd else f"{label}_{weights}"
-    network = Network(label, network.input, network.nodes)
+def _shape_variant(source: NetworkSource, bits: tuple[int, int] | None, weights: str | None) -> Variant:
+    """Shapes at M x K, some layers at bits of their own; only a uniform zoo network of odd codes has a published accuracy."""
+    network = with_bits(_shapes(source, bits), dict(source.layers))
+    if weights is not None:
+        network = with_weights(network, weights)
+    odd = weights in (None, "odd")
+    named = bits is not None and (len(source.bits) * len(source.weights) > 1 or source.layers or not odd)
+    label = f"{network.name}_{bits[0]}x{bits[1]}" if bits and named else network.name
+    network = replace(network, name=label if odd else f"{label}_{weights}")
+    known = cited(source.zoo, *bits) if source.zoo and bits and odd and not source.layers else None
     digest = hashlib.sha256(repr(network.nodes).encode()).hexdigest()
     if known is None:
         return Variant(network, float("nan"), UNKNOWN, digest)
     return Variant(network, known.value / 100, f"cited: {known.source}", digest)
+
+
+def _shapes(source: NetworkSource, bits: tuple[int, int] | None) -> Network:
+    if source.table is not None:
+        return load_table(source.table, bits)
+    m, k = bits or (1, 1)
+    return NETWORKS[source.zoo or ""](m=m, k=k)
 
 
 def _encoded_variant(path: Path, data: Path | None, labels: Path | None) -> Variant:

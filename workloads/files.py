@@ -1,7 +1,7 @@
 """Encoded networks in a file: safetensors with packed planes as tensors and everything else as one JSON text.
 
 Metadata of the file: `format` is dse-network, `version` is 1, `header` is JSON with keys
-  network     name, input {name, shape, bits}, nodes [{inputs, layer {layer: one of LAYERS, ...}}]
+  network     name, inputs [{name, shape, bits}], nodes [{inputs, layer {layer: one of LAYERS, ...}}]
   codes       bits, step, offset, highest of the network input
   parameters  by layer name: acc_bits and the list of its tensors
   source      provenance, text to text
@@ -160,7 +160,7 @@ def network_header(network: Network) -> dict[str, Any]:
         {"inputs": list(node.inputs), "layer": {"layer": kinds[type(node.layer)]} | _record(node.layer)}
         for node in network.nodes
     ]
-    return {"name": network.name, "input": _record(network.input), "nodes": nodes}
+    return {"name": network.name, "inputs": [_record(item) for item in network.inputs], "nodes": nodes}
 
 
 def _record(record: Layer | Input | Codes) -> dict[str, Any]:
@@ -236,12 +236,13 @@ def _parameters(layer: str, entry: Any, tensors: Tensors) -> Parameters:
 
 
 def network_from_header(entry: Any) -> Network:
-    network = _keys("network", entry, ("name", "input", "nodes"))
-    if not isinstance(network["nodes"], list):
-        raise ValueError(f"network: nodes must be a list, not {network['nodes']!r}")
-    source = Input(**_values("input", network["input"], Input))
+    network = _keys("network", entry, ("name", "inputs", "nodes"))
+    for name in ("inputs", "nodes"):
+        if not isinstance(network[name], list) or not network[name]:
+            raise ValueError(f"network: {name} must be a list of at least one, not {network[name]!r}")
+    first, *more = (Input(**_values(f"input {index}", item, Input)) for index, item in enumerate(network["inputs"]))
     nodes = tuple(_node(index, node) for index, node in enumerate(network["nodes"]))
-    return Network(_value("network", "name", network["name"]), source, nodes)
+    return Network(_value("network", "name", network["name"]), first, nodes, tuple(more))
 
 
 def _node(index: int, entry: Any) -> Node:
