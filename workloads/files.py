@@ -238,8 +238,10 @@ def _parameters(layer: str, entry: Any, tensors: Tensors) -> Parameters:
 def network_from_header(entry: Any) -> Network:
     network = _keys("network", entry, ("name", "inputs", "nodes"))
     for name in ("inputs", "nodes"):
-        if not isinstance(network[name], list) or not network[name]:
-            raise ValueError(f"network: {name} must be a list of at least one, not {network[name]!r}")
+        if not isinstance(network[name], list):
+            raise ValueError(f"network: {name} must be a list, not {network[name]!r}")
+    if not network["inputs"]:
+        raise ValueError("network: inputs must hold at least one")
     first, *more = (Input(**_values(f"input {index}", item, Input)) for index, item in enumerate(network["inputs"]))
     nodes = tuple(_node(index, node) for index, node in enumerate(network["nodes"]))
     return Network(_value("network", "name", network["name"]), first, nodes, tuple(more))
