@@ -136,7 +136,8 @@ def init(path: Annotated[Path, typer.Argument(help="Experiment file to write.")]
 def encode(
     model: Annotated[Path, typer.Argument(help="QONNX file; with --bits, a float ONNX file; or a layer table.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors; of a table MODEL.toml].")
+        Path | None,
+        typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors; of a table MODEL.toml]."),
     ] = None,
     bits: Annotated[
         str | None, typer.Option(help="Encode a float network: M,K, or a CSV file with layer,m,k and a row for '*'.")

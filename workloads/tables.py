@@ -18,7 +18,7 @@ from workloads.scalesim import read_scalesim
 from workloads.zigzag import read_zigzag
 
 Bits = tuple[int, int]
-LARGEST_FILE = 16 * 2**20
+LARGEST_FILE = 4 * 2**20
 LARGEST_COUNT = 2**48
 """Most codes of a map, or multiply-accumulates of one layer: 64 branches of them still fit 64 bits."""
 

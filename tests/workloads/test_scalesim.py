@@ -128,7 +128,8 @@ GOOD = "a, 6, 5, 3, 2, 4, 8, 1,\n"
 REFUSED = {
     "": "must have a header and at least one row, but is empty",
     HEADER: "must have at least one row below its header",
-    HEADER.replace("Channels,", "") + GOOD: "header: column 'channels' must be given, but there are only layer, ifmap h",
+    HEADER.replace("Channels,", "")
+    + GOOD: "header: column 'channels' must be given, but there are only layer, ifmap h",
     HEADER.replace("Channels", "Chanels") + GOOD: "header, column 6: must be one of layer, ifmap height, ",
     HEADER.replace("Channels", "Strides") + GOOD: "header, column 8: 'strides' must come once",
     "nothing\nof, the, sort\n": "header, column 1: must be one of layer, ",
@@ -138,11 +139,13 @@ REFUSED = {
     HEADER + "a, 6, 5, 3, 2, 4, 8, 1, 1,\n": "row 2: must have 8 cells as the header has, not 9",
     HEADER + GOOD + "b, 6, 5, 3, two, 4, 8, 1,\n": "row 3 (b), column 'filter width': must be an integer between 1 ",
     HEADER + "a, 6, 5, 3, -2, 4, 8, 1,\n": "row 2 (a), column 'filter width': must be an integer between 1 and 2147",
-    HEADER + "a, 6, 5, 3, 2, 0, 8, 1,\n": "row 2 (a), column 'channels': must be an integer between 1 and 2147483647, not '0'",
+    HEADER
+    + "a, 6, 5, 3, 2, 0, 8, 1,\n": "row 2 (a), column 'channels': must be an integer between 1 and 2147483647, not '0'",
     HEADER + "a, 6, 5, 3, 2, 4, 8, 1.5,\n": "row 2 (a), column 'strides': must be an integer between 1 and 2147483647,",
     HEADER + "a, 6, 5, 3, 2, ٤, 8, 1,\n": "row 2 (a), column 'channels': must be an integer between 1 and 2147483647,",
     HEADER + f"a, 6, 5, 3, 2, 4, {'9' * 5000}, 1,\n": "row 2 (a), column 'num filter': must be an integer between 1 ",
-    HEADER + "a, 6, , 3, 2, 4, 8, 1,\n": "row 2 (a), column 'ifmap width': must be an integer between 1 and 2147483647, not ''",
+    HEADER
+    + "a, 6, , 3, 2, 4, 8, 1,\n": "row 2 (a), column 'ifmap width': must be an integer between 1 and 2147483647, not ''",
     HEADER + "a, 6, 5, 7, 2, 4, 8, 1,\n": "row 2 (a), column 'filter height': must be at most the map's 6, not 7",
     HEADER + GOOD + "\n" + GOOD: "row 4 (a), column 'layer': names must be unique, but 'a' stands in row 2",
     HEADER + ", 6, 5, 3, 2, 4, 8, 1,\n": "row 2, column 'layer': must be a name, not an empty cell",
