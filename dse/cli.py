@@ -140,7 +140,8 @@ def encode(
         typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors; of a table MODEL.toml]."),
     ] = None,
     bits: Annotated[
-        str | None, typer.Option(help="Encode a float network: M,K, or a CSV file with layer,m,k and a row for '*'.")
+        str | None,
+        typer.Option(help="Encode a float network or a table: M,K, or a CSV file with layer,m,k and a row for '*'."),
     ] = None,
     calibrate: Annotated[Path | None, typer.Option(help="Images (.npy) to search scales on; with --bits.")] = None,
     input_bits: Annotated[
@@ -218,7 +219,9 @@ def networks_show(
     k: WeightBits = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Weights of shapes: odd, unsigned, twos_complement or ternary [default: odd, of a table its own]."),
+        typer.Option(
+            help="Weights of shapes: odd, unsigned, twos_complement or ternary [default: odd, of a table its own]."
+        ),
     ] = None,
     as_toml: Annotated[bool, typer.Option("--toml", help="Print it as a layer list (TOML).")] = False,
     as_json: AsJson = False,

@@ -13,8 +13,8 @@ from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
 from workloads.layers import Conv, Dense, Layer, MatMul
 from workloads.network import Network
-from workloads.weight_encodings import with_weights
 from workloads.tables import READERS, load_table
+from workloads.weight_encodings import with_weights
 from workloads.zoo import NETWORKS
 
 FRONT_COLUMNS = (
@@ -41,7 +41,9 @@ def named_network(name: str, m: int | None = None, k: int | None = None, weights
         return with_weights(table, weights) if weights else table
     if Path(name).suffix in (".onnx", ".safetensors"):
         if (m, k, weights) != (None, None, None):
-            raise ValueError(f"{name}: an encoded network brings its own bits, so --m, --k and --weights must not be given")
+            raise ValueError(
+                f"{name}: an encoded network brings its own bits, so --m, --k and --weights must not be given"
+            )
         return load_network(name).network
     raise ValueError(f"network must be a file or one of {', '.join(NETWORKS)}, not {name!r}")
 

@@ -16,8 +16,8 @@ from workloads.accuracy import cited
 from workloads.encoded import EncodedNetwork
 from workloads.executor import accuracy, run
 from workloads.network import Network, with_bits
+from workloads.tables import READERS, load_table
 from workloads.weight_encodings import with_weights
-from workloads.tables import load_table
 from workloads.zoo import NETWORKS
 
 MEASURED, UNKNOWN = "measured", "unknown"
@@ -47,7 +47,11 @@ def variants(experiment: Experiment) -> tuple[Variant, ...]:
 
 
 def load_network(path: str | Path) -> EncodedNetwork:
-    """An encoded network from .safetensors, or encoded on the spot from .onnx."""
+    """An encoded network from .safetensors, or encoded on the spot from .onnx. Raises ValueError for a layer table."""
+    if Path(path).suffix in READERS:
+        raise ValueError(
+            f"{path}: must be an encoded network, but a layer table has no weights (it can be swept and simulated)"
+        )
     if Path(path).suffix == ".onnx":
         from workloads.onnx_import import load_onnx
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool
 from workloads.encoded import EncodedNetwork
 from workloads.encoding import Codes
 from workloads.files import network_from_header, network_header
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool
 from workloads.network import Input, Network, Node, with_bits
 
 FIRST = Conv(
