@@ -141,8 +141,6 @@ class _Build:
 
     def dense(self, nest: Nest) -> Dense:
         """B H D vectors of C features times weights that all of them share."""
-        if nest.sources.get("W", nest.id) != nest.id:
-            raise ValueError(f"{nest.where}: W must be weights, not the output of layer {nest.sources['W']}")
         _check_weights(nest, {"c", "k"}, set())
         features, positions = nest.size("C"), nest.size("B", "H", "D")
         source = self.source(nest, "I")
@@ -187,6 +185,8 @@ def _axis(nest: Nest, axis: str, source: int | None) -> tuple[int, int, int]:
     reach = (outputs - 1) * stride + (kernel - 1) * dilation + 1
     stated = nest.maps.get(axis, reach - sum(nest.padding.get(axis, (0, 0))))
     size = stated if source is None else source
+    if nest.maps.get(axis, size) != size:
+        raise ValueError(f"{nest.where}: pr_loop_sizes I{axis} must be {size} as its source emits, not {stated}")
     beyond = max(0, reach - size)
     before, after = nest.padding.get(axis, (beyond - beyond // 2, beyond // 2))
     found = output_size(size, kernel, stride=stride, before=before, after=after, dilation=dilation)
@@ -198,7 +198,9 @@ def _axis(nest: Nest, axis: str, source: int | None) -> tuple[int, int, int]:
 
 
 def _check_weights(nest: Nest, known: set[str], needed: set[str]) -> None:
-    """Raise ValueError unless W has only indices of weights, and those that it needs."""
+    """Raise ValueError unless W comes from outside with indices of weights alone, among them those that it needs."""
+    if nest.sources.get("W", nest.id) != nest.id:
+        raise ValueError(f"{nest.where}: W must be weights, not the output of layer {nest.sources['W']}")
     if not nest.weight_indices <= known or not needed <= nest.weight_indices:
         raise ValueError(
             f"{nest.where}: W in the equation must have indices out of {', '.join(sorted(known))}"

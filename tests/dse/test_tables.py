@@ -12,7 +12,7 @@ import dse
 from dse.experiment import load
 from dse.summary import named_network
 from dse.table_encoding import encode_table
-from dse.variants import variants
+from dse.variants import load_network, variants
 from hwmodels.analytical import evaluate_mapping
 from hwmodels.design import Design
 from hwmodels.geometry import geometry
@@ -203,6 +203,8 @@ def test_bits_and_names(folder: Path) -> None:
         ValueError, match=r"tiny\.onnx: an encoded network brings its own bits, so --m and --k must not be"
     ):
         named_network("tiny.onnx", 1, 1)
+    with pytest.raises(ValueError, match=r"rows\.csv: must be an encoded network, but a layer table has no weights"):
+        load_network(rows)
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,8 @@ REFUSED: dict[str, tuple[Callable[[list[dict[str, Any]]], object], str]] = {
     "shared groups": (changed(1, equation=CONV), "layer 1: W in the equation must have indices out of c, fx, fy, g, k, and g, not "),
     "equation": (changed(0, equation="y = W x"), "layer 0: equation must read like O[b][k]+=W[k][c]*I[b][c], not 'y = W x'"),
     "map too large": (changed(3, loop_sizes=[1, 6, 2, 2, 3, 3]), "layer 3: loop OY must be 3, which a map of 8 padded by 0 and 0"),
+    "map of another size": (changed(1, pr_loop_sizes=[7, 9]), "layer 1: pr_loop_sizes IY must be 8 as its source emits, not 9"),
+    "filters from a layer": (changed(1, operand_source={"I": 0, "W": 0}), "layer 1: W must be weights, not the output of layer 0"),
     "padding": (changed(1, padding=[[2, 2], [1]]), "layer 1: padding must be a list of [before, after], not [1]"),
     "paddings": (changed(1, padding=[[2, 2]]), "layer 1: padding must have one entry for each of pr_loop_dims ['IX', 'IY'], not"),
     "negative padding": (changed(1, padding=[[2, 2], [1, -1]]), "layer 1: padding must be an integer between 0 and 2147483647, "),
