@@ -14,7 +14,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from workloads.layers import Contraction, Conv, Dense
+from workloads.layers import Conv, Dense, Weighted
 from workloads.network import Input, Network, Node
 from workloads.spelling import unknown
 
@@ -173,5 +173,5 @@ def _dense(row: _Row, m: int, k: int) -> Dense:
     )
 
 
-def _in_map(layer: Contraction) -> tuple[int, int, int]:
+def _in_map(layer: Weighted) -> tuple[int, int, int]:
     return layer.in_shape if isinstance(layer, Conv) else (layer.in_shape[0], 1, layer.positions)

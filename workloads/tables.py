@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 
 from workloads.layer_list import read_layer_list
-from workloads.layers import check_bits
+from workloads.layers import Contraction, MatMul, check_bits
 from workloads.network import Network, with_bits
 from workloads.scalesim import read_scalesim
 from workloads.zigzag import read_zigzag
@@ -59,10 +59,14 @@ def load_table(path: str | Path, bits: Bits | None = None) -> Network:
 
 
 def at_bits(network: Network, m: int, k: int) -> Network:
-    """The network with every layer that has weights at M x K; a layer that the host feeds keeps its activation bits."""
-    return with_bits(
-        network, {layer.name: (layer.act_bits if layer.from_host else m, k) for layer in network.contractions}
-    )
+    """The network with weights of K bits and maps of M; a layer that the host feeds keeps its activation bits."""
+    return with_bits(network, {layer.name: _bits(layer, m, k) for layer in network.contractions})
+
+
+def _bits(layer: Contraction, m: int, k: int) -> Bits:
+    if isinstance(layer, MatMul):
+        return (m, m)
+    return (layer.act_bits if layer.from_host else m, k)
 
 
 def _text(source: Path) -> str:

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
-from workloads.layers import MAX_BITS, Add, Conv, Dense, Layer, Pair, Pool, output_size
+from workloads.checks import output_size
+from workloads.layers import MAX_BITS, Add, Conv, Dense, Layer, MatMul, Pair, Pool
 from workloads.network import Input, Network, Node
 from workloads.zigzag_nest import DIMS, Nest, read_nests
 
@@ -57,9 +58,10 @@ class _Build:
 
     def __post_init__(self) -> None:
         for nest in self.nests:
-            for operand, source in nest.sources.items():
-                if source != nest.id and (operand == "I" or nest.operator == "Add"):
-                    self.wanted.setdefault(source, self.act_bits(nest))
+            for operand in _maps(nest):
+                source = nest.sources.get(operand, nest.id)
+                if source != nest.id:
+                    self.wanted.setdefault(source, self.map_bits(nest, operand))
 
     def append(self, nest: Nest) -> None:
         """Add the layer of a nest and what it reads from outside."""
@@ -68,8 +70,7 @@ class _Build:
         if nest.size("B") > 1 and nest.operator != "Gemm":
             raise ValueError(f"{nest.where}: loop B must be 1, because one inference is counted, not {nest.size('B')}")
         layer = self.layer(nest)
-        operands = ("I", "W") if nest.operator == "Add" else ("I",)
-        self.nodes.append(Node(layer, tuple(self.read(nest, operand, layer) for operand in operands)))
+        self.nodes.append(Node(layer, tuple(self.read(nest, operand, layer) for operand in _maps(nest))))
         self.layers[nest.id] = layer
 
     def read(self, nest: Nest, operand: str, layer: Layer) -> str:
@@ -96,9 +97,9 @@ class _Build:
         """The record of a nest."""
         if nest.operator == "Add":
             shape = (nest.size("G"), nest.size("OY"), nest.size("OX"))
-            return Add(name=nest.name, in_shape=shape, act_bits=self.act_bits(nest), out_bits=self.out_bits(nest))
+            return Add(name=nest.name, in_shape=shape, act_bits=self.map_bits(nest), out_bits=self.out_bits(nest))
         if nest.operator == "Gemm":
-            return self.dense(nest)
+            return self.product(nest) if "W" in _maps(nest) or "h" in nest.weight_indices else self.dense(nest)
         return self.conv(nest) if "K" in DIMS[nest.operator] else self.pool(nest)
 
     def conv(self, nest: Nest) -> Conv:
@@ -112,7 +113,7 @@ class _Build:
             in_shape=(nest.size("G", "C"), *size),
             out_channels=nest.size("G", "K"),
             kernel=(nest.size("FY"), nest.size("FX")),
-            act_bits=self.act_bits(nest),
+            act_bits=self.map_bits(nest),
             weight_bits=nest.bits("W", self.bits and self.bits[1]),
             out_bits=self.out_bits(nest),
             stride=(stride_h, stride_w),
@@ -133,8 +134,8 @@ class _Build:
             kind=kind,
             in_shape=(nest.size("G"), *size),
             kernel=(nest.size("FY"), nest.size("FX")),
-            act_bits=self.act_bits(nest),
-            out_bits=self.act_bits(nest) if kind == "max" else self.out_bits(nest),
+            act_bits=self.map_bits(nest),
+            out_bits=self.map_bits(nest) if kind == "max" else self.out_bits(nest),
             stride=(nest.steps.get("Y", (1, 1))[0], nest.steps.get("X", (1, 1))[0]),
             padding=padding,
         )
@@ -149,15 +150,36 @@ class _Build:
             name=nest.name,
             in_shape=source.out_shape if source is not None and flattened else (features, 1, 1),
             out_channels=nest.size("K"),
-            act_bits=self.act_bits(nest),
+            act_bits=self.map_bits(nest),
             weight_bits=nest.bits("W", self.bits and self.bits[1]),
             out_bits=self.out_bits(nest),
             positions=positions,
         )
 
-    def act_bits(self, nest: Nest) -> int:
-        """M of a layer."""
-        return nest.bits("I", self.bits and self.bits[0])
+    def product(self, nest: Nest) -> MatMul:
+        """H heads of D vectors of I times C x K of W, which another layer makes, or which lies in memory (a cache)."""
+        shared = nest.size("H") > 1 and "h" not in nest.weight_indices
+        if nest.size("B") > 1 or shared or not nest.weight_indices <= {"b", "h", "c", "k"}:
+            raise ValueError(f"{nest.where}: a product of two maps must have B of 1 and W[h][c][k] in the equation")
+        heads, features, outputs = nest.size("H"), nest.size("C"), nest.size("K")
+        source = self.source(nest, "W")
+        columns, rows = (heads * features, 1, outputs), (heads * outputs, 1, features)
+        turned = source is not None and source.out_shape == rows != columns
+        return MatMul(
+            name=nest.name,
+            in_shape=(heads * features, 1, nest.size("D")),
+            other_shape=rows if turned else columns,
+            heads=heads,
+            over="positions" if turned else "channels",
+            act_bits=self.map_bits(nest),
+            weight_bits=self.map_bits(nest, "W"),
+            out_bits=self.out_bits(nest),
+            cached=source is None,
+        )
+
+    def map_bits(self, nest: Nest, operand: str = "I") -> int:
+        """Bits of a map that is read."""
+        return nest.bits(operand, self.bits and self.bits[0])
 
     def out_bits(self, nest: Nest) -> int | None:
         """What the readers take; without readers the file's O_final, and raw sums where that is no code."""
@@ -171,6 +193,12 @@ class _Build:
         height, top, bottom = _axis(nest, "Y", None if source is None else source.out_shape[1])
         width, left, right = _axis(nest, "X", None if source is None else source.out_shape[2])
         return (height, width), (top, left, bottom, right)
+
+
+def _maps(nest: Nest) -> tuple[str, ...]:
+    """The operands that are maps: I, and W where it is the other map of an Add or of a product."""
+    product = nest.operator == "Gemm" and nest.sources.get("W", nest.id) != nest.id
+    return ("I", "W") if nest.operator == "Add" or product else ("I",)
 
 
 def _axis(nest: Nest, axis: str, source: int | None) -> tuple[int, int, int]:

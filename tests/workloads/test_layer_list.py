@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.workloads.test_network import FIRST, INPUT, NETWORK
 from workloads.layer_list import KINDS, network_toml, read_layer_list
-from workloads.layers import Conv, Dense
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool, Shuffle, Upsample, sources
 from workloads.network import Input, Network, Node
 from workloads.zoo import NETWORKS
 
@@ -30,10 +30,38 @@ def test_round_trip_of_a_small_network() -> None:
     assert read_layer_list(network_toml(NETWORK)) == NETWORK
 
 
-def test_every_kind_of_layer_can_be_written() -> None:
-    kinds = {type(layer) for name in NETWORKS for layer in NETWORKS[name]().layers}
-    assert kinds <= set(KINDS.values())
-    assert KINDS["conv"] is Conv
+SAMPLES = (
+    FIRST,
+    Dense(name="a", in_shape=(6, 1, 1), out_channels=7, act_bits=1, weight_bits=2, out_bits=4, positions=8, ternary=True),
+    MatMul(
+        name="a", in_shape=(6, 1, 4), other_shape=(6, 1, 3), heads=2, over="channels", act_bits=4, weight_bits=4, out_bits=None,
+        act_offset=1, cached=True,
+    ),
+    Pool(name="a", kind="average", in_shape=(3, 5, 4), kernel=(2, 2), stride=(2, 1), act_bits=2, out_bits=None),
+    Add(name="a", in_shape=(3, 5, 4), act_bits=2, out_bits=3, multipliers=(1, 3)),
+    Upsample(
+        name="a", kind="linear", in_shape=(3, 5, 4), factor=(2, 3), act_bits=2, out_bits=3, coordinates="align_corners"
+    ),
+    Concat(name="a", in_shape=(6, 5, 4), parts=(1, 2, 3), act_bits=2),
+    Shuffle(name="a", in_shape=(8, 5, 4), block=2, act_bits=2),
+    Flatten(name="a", in_shape=(3, 2, 2), act_bits=2),
+    Host(name="a", function="softmax", in_shape=(8, 1, 4), out_shape=(4, 1, 4), act_bits=8, out_bits=3, operands=2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", SAMPLES, ids=lambda layer: type(layer).__name__)
+def test_round_trip_of_every_kind(layer: Layer) -> None:
+    inputs = [Input(name=f"x{place}", shape=shape, bits=bits) for place, (shape, bits) in enumerate(sources(layer))]
+    if isinstance(layer, Dense):
+        inputs = [replace(inputs[0], shape=(6, 1, 8))]
+    node = Node(layer, tuple(item.name for item in inputs))
+    network = Network("one", inputs[0], (node,), tuple(inputs[1:]))
+    assert read_layer_list(network_toml(network)) == network
+
+
+def test_every_kind_has_a_sample() -> None:
+    assert {type(layer) for layer in SAMPLES} == set(KINDS.values())
+    assert KINDS["matmul"] is MatMul
 
 
 def test_text_by_hand() -> None:

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
+from workloads.layers import Add, Conv, Dense, Flatten, Layer, MatMul, Pool
 from workloads.network import Network
 from workloads.zigzag import read_zigzag
 from workloads.zoo import NETWORKS
@@ -114,6 +114,47 @@ def test_a_sequence() -> None:
     assert layer == Dense(
         name="layer7", in_shape=(5, 1, 1), out_channels=7, act_bits=1, weight_bits=1, out_bits=4, positions=36
     )
+
+
+def attention() -> list[dict[str, Any]]:
+    """Two heads of 3 over 5 tokens: Q, K and V from maps of 4 features, scores, weighted values."""
+
+    def gemm(number: int, equation: str, sizes: dict[str, int], sources: dict[str, int]) -> dict[str, Any]:
+        return {
+            "id": number, "operator_type": "Gemm", "equation": equation, "loop_dims": list(sizes), "loop_sizes": list(sizes.values()),
+            "operand_precision": {"W": 2, "I": 4, "O": 16, "O_final": 16}, "operand_source": sources,
+        }  # fmt: skip
+
+    projections = [gemm(number, "O[d][k]+=I[d][c]*W[c][k]", {"C": 4, "D": 5, "K": 6}, {}) for number in range(3)]
+    product = "O[h][d][k]+=I[h][d][c]*W[h][c][k]"
+    scores = gemm(3, product, {"H": 2, "C": 3, "D": 5, "K": 5}, {"I": 0, "W": 1})
+    mixed = gemm(4, product, {"H": 2, "C": 5, "D": 5, "K": 3}, {"I": 3, "W": 2})
+    return [*projections, scores, mixed]
+
+
+def test_products_of_two_maps() -> None:
+    network = read_zigzag(yaml.safe_dump(attention()), "attention", None)
+    scores, mixed = network.layers[3:]
+    assert scores == MatMul(
+        name="layer3", in_shape=(6, 1, 5), other_shape=(6, 1, 5), heads=2, over="channels", act_bits=4, weight_bits=2, out_bits=4
+    )  # fmt: skip
+    assert mixed == MatMul(
+        name="layer4", in_shape=(10, 1, 5), other_shape=(6, 1, 5), heads=2, over="positions", act_bits=4, weight_bits=2, out_bits=None
+    )  # fmt: skip
+    assert [layer.out_bits for layer in network.layers[:3]] == [4, 2, 2]
+    assert network.nodes[4].inputs == ("layer3", "layer2")
+    assert network.macs == 3 * 4 * 5 * 6 + 2 * (2 * 3 * 5 * 5)
+    given = read_zigzag(yaml.safe_dump(attention()), "attention", (3, 1))
+    assert [(layer.act_bits, layer.weight_bits) for layer in given.contractions] == [(3, 1)] * 3 + [(3, 3)] * 2
+
+
+def test_a_product_with_a_cache() -> None:
+    entry = attention()[3] | {"operand_source": {}}
+    network = read_zigzag(yaml.safe_dump([entry]), "cache", None)
+    (layer,) = network.layers
+    assert isinstance(layer, MatMul)
+    assert (layer.cached, layer.over, layer.macs) == (True, "channels", 150)
+    assert [item.shape for item in network.inputs] == [(6, 1, 5)]
 
 
 @pytest.mark.parametrize(
@@ -235,8 +276,12 @@ REFUSED: dict[str, tuple[Callable[[list[dict[str, Any]]], object], str]] = {
     "wide": (changed(0, operand_precision={"I": 16, "W": 2, "O": 32}), "layer 0: operand_precision I must be between 1 and 8, not 16 (M "),
     "no bits": (changed(0, operand_precision={"O": 32}), "layer 0: operand_precision I must be between 1 and 8, not None (M and K"),
     "later source": (changed(1, operand_source={"I": 3, "W": 1}), "layer 1: operand_source I must be an earlier layer or its own id, n"),
-    "two activations": (changed(4, operand_source={"I": 3, "W": 2}), "layer 4: W must be weights, not the output of layer 2"),
+    "two activations": (changed(4, operand_source={"I": 3, "W": 2}), "layer 'layer4': weight_bits must be 2 as 'layer2' emits, not 8"),
     "weights with a batch": (changed(4, equation="O[b][d][k]+=I[b][d][c]*W[b][c][k]"), "layer 4: W in the equation must have ind"),
+    "weights without heads": (
+        changed(4, loop_dims=["C", "H", "K"], loop_sizes=[48, 2, 10], operand_source={"I": 3, "W": 2}),
+        "layer 4: a product of two maps must have B of 1 and W[h][c][k] in the equation",
+    ),
     "shared groups": (changed(1, equation=CONV), "layer 1: W in the equation must have indices out of c, fx, fy, g, k, and g, not "),
     "equation": (changed(0, equation="y = W x"), "layer 0: equation must read like O[b][k]+=W[k][c]*I[b][c], not 'y = W x'"),
     "map too large": (changed(3, loop_sizes=[1, 6, 2, 2, 3, 3]), "layer 3: loop OY must be 3, which a map of 8 padded by 0 and 0"),

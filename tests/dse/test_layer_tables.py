@@ -228,7 +228,7 @@ def test_bits_and_names(folder: Path) -> None:
             "networks[1]: shapes of the zoo or a table have no weights",
         ),
         ('table = "net.yaml"', "table = 3", "networks[1].table: must be str, not 3"),
-        ('{ first = "8x2" }', '{ frist = "8x2" }', "network 'rows': 'frist' is not a layer with weights"),
+        ('{ first = "8x2" }', '{ frist = "8x2" }', "network 'rows': 'frist' is not a layer that reduces"),
     ],
 )
 def test_bad_experiments(old: str, new: str, message: str, folder: Path) -> None:
