@@ -23,6 +23,7 @@ from tests.dse.test_bad_input import refused
 from workloads.layers import Conv
 from workloads.network import Input, Network, Node
 from workloads.tables import READERS, at_bits, load_table
+from workloads.weight_encodings import with_weights
 from workloads.zoo import resnet18
 
 HEADER = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
@@ -77,6 +78,25 @@ def test_other_bits_of_a_layer_list(tmp_path: Path) -> None:
     (tmp_path / "resnet18.toml").write_text(dse.network_toml(resnet18(1, 1)))
     assert load_table(tmp_path / "resnet18.toml") == resnet18(1, 1)
     assert load_table(tmp_path / "resnet18.toml", (3, 2)) == at_bits(resnet18(1, 1), 3, 2) == resnet18(3, 2)
+
+
+def test_weight_encodings_of_tables(folder: Path) -> None:
+    """A table keeps the encoding of its weights unless another is asked for."""
+    ternary = with_weights(resnet18(1, 2), "ternary")
+    (folder / "ternary.toml").write_text(dse.network_toml(ternary))
+    assert named_network(str(folder / "ternary.toml")) == ternary
+    assert named_network(str(folder / "ternary.toml"), weights="odd") == resnet18(1, 2)
+    rows = named_network(str(folder / "rows.csv"), 2, 2, "unsigned")
+    assert rows == with_weights(load_table(folder / "rows.csv", (2, 2)), "unsigned")
+    assert len(rows.inputs) == 3
+    sources = (
+        'networks = [{ table = "ternary.toml" }, { table = "rows.csv", bits = "2x2", weights = ["odd", "unsigned"] }]'
+    )
+    (folder / "weights.toml").write_text(sources)
+    found = [variant.network for variant in variants(load(folder / "weights.toml"))]
+    assert [network.name for network in found] == ["resnet18", "rows_2x2", "rows_2x2_unsigned"]
+    assert found[0] == ternary
+    assert found[2].nodes == rows.nodes
 
 
 def test_show_and_simulate(folder: Path, dse_command: Dse) -> None:
@@ -200,7 +220,7 @@ def test_bits_and_names(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"none/x\.toml: the folder must exist and be writable"):
         encode_table(rows, "2,2", folder / "none" / "x.toml")
     with pytest.raises(
-        ValueError, match=r"tiny\.onnx: an encoded network brings its own bits, so --m and --k must not be"
+        ValueError, match=r"tiny\.onnx: an encoded network brings its own bits, so --m, --k and --weights must"
     ):
         named_network("tiny.onnx", 1, 1)
     with pytest.raises(ValueError, match=r"rows\.csv: must be an encoded network, but a layer table has no weights"):

@@ -276,7 +276,7 @@ REFUSED: dict[str, tuple[Callable[[list[dict[str, Any]]], object], str]] = {
     "wide": (changed(0, operand_precision={"I": 16, "W": 2, "O": 32}), "layer 0: operand_precision I must be between 1 and 8, not 16 (M "),
     "no bits": (changed(0, operand_precision={"O": 32}), "layer 0: operand_precision I must be between 1 and 8, not None (M and K"),
     "later source": (changed(1, operand_source={"I": 3, "W": 1}), "layer 1: operand_source I must be an earlier layer or its own id, n"),
-    "two activations": (changed(4, operand_source={"I": 3, "W": 2}), "layer 'layer4': weight_bits must be 2 as 'layer2' emits, not 8"),
+    "two activations": (changed(4, operand_source={"I": 3, "W": 2}), "layer 'layer4': in_shape must be (6, 4, 4) as 'layer3' emits, not "),
     "weights with a batch": (changed(4, equation="O[b][d][k]+=I[b][d][c]*W[b][c][k]"), "layer 4: W in the equation must have ind"),
     "weights without heads": (
         changed(4, loop_dims=["C", "H", "K"], loop_sizes=[48, 2, 10], operand_source={"I": 3, "W": 2}),
