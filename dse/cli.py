@@ -164,6 +164,8 @@ def encode(
     from dse.table_encoding import encode_table, is_table
 
     if is_table(model):
+        if fold:
+            raise ValueError("encode: --fold-constant-planes must come with an ONNX file, not with a layer table")
         check_no_calibration(calibrate, input_bits, method, "must come with a float ONNX file, not with a layer table")
         network, written = encode_table(model, bits, output)
         if as_json:

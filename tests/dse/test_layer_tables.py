@@ -193,6 +193,7 @@ def test_one_line_and_exit_code_2(folder: Path, dse_command: Dse) -> None:
         dse_command("encode", "rows.csv", "--bits", "2,2", "--method", "mse"),
         "--method must come with a float ONNX file",
     )
+    refused(dse_command("encode", "rows.csv", "--bits", "2,2", "--fold-constant-planes"), "must come with an ONNX file")
     assert sorted(path.name for path in folder.iterdir()) == ["bad.csv", "net.yaml", "rows.csv"]
 
 
