@@ -39,6 +39,16 @@ Minimise = Annotated[
 Require = Annotated[
     list[str] | None, typer.Option(help="What a precision must satisfy to win, e.g. 'accuracy >= 0.98'.")
 ]
+NetworkName = Annotated[
+    str, typer.Argument(help="A built-in network, a layer table (.csv, .yaml, .toml), or the path of an encoded one.")
+]
+ActBits = Annotated[
+    int | None,
+    typer.Option("--m", min=1, max=8, help="Activation bits [default: 1, of a layer table its own]."),
+]
+WeightBits = Annotated[
+    int | None, typer.Option("--k", min=1, max=8, help="Weight bits [default: 1, of a layer table its own].")
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")]
 
 
@@ -124,12 +134,14 @@ def init(path: Annotated[Path, typer.Argument(help="Experiment file to write.")]
 
 @app.command()
 def encode(
-    model: Annotated[Path, typer.Argument(help="QONNX file; with --bits, a float ONNX file.")],
+    model: Annotated[Path, typer.Argument(help="QONNX file; with --bits, a float ONNX file; or a layer table.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors].")
+        Path | None,
+        typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors; of a table MODEL.toml]."),
     ] = None,
     bits: Annotated[
-        str | None, typer.Option(help="Encode a float network: M,K, or a CSV file with layer,m,k and a row for '*'.")
+        str | None,
+        typer.Option(help="Encode a float network or a table: M,K, or a CSV file with layer,m,k and a row for '*'."),
     ] = None,
     calibrate: Annotated[Path | None, typer.Option(help="Images (.npy) to search scales on; with --bits.")] = None,
     input_bits: Annotated[
@@ -143,9 +155,25 @@ def encode(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn a QONNX network, or with --bits a float ONNX network, into packed {-1,+1} planes and integer thresholds."""
+    """Turn a QONNX network, or with --bits a float ONNX network, into packed {-1,+1} planes and integer thresholds.
+
+    A layer table (.csv, .yaml, .toml) has no weights: it becomes a layer list at the bits of --bits.
+    """
     from dse.float_encoding import check_no_calibration, encode_at
     from dse.summary import network_summary
+    from dse.table_encoding import encode_table, is_table
+
+    if is_table(model):
+        if fold:
+            raise ValueError("encode: --fold-constant-planes must come with an ONNX file, not with a layer table")
+        check_no_calibration(calibrate, input_bits, method, "must come with a float ONNX file, not with a layer table")
+        network, written = encode_table(model, bits, output)
+        if as_json:
+            _print_json({"file": str(written), **network_summary(network)})
+            return
+        _print_layers(network_summary(network))
+        print(f"wrote {written}: shapes and bits, no weights")
+        return
     from workloads.constant_planes import fold_constant_planes
     from workloads.files import save
     from workloads.onnx_import import load_onnx
@@ -188,11 +216,14 @@ def networks(context: typer.Context, as_json: AsJson = False) -> None:
 
 @networks_app.command("show")
 def networks_show(
-    name: Annotated[str, typer.Argument(help="A built-in network, or the path of an encoded one.")],
-    m: Annotated[int, typer.Option("--m", min=1, max=8, help="Activation bits of a built-in network.")] = 1,
-    k: Annotated[int, typer.Option("--k", min=1, max=8, help="Weight bits of a built-in network.")] = 1,
+    name: NetworkName,
+    m: ActBits = None,
+    k: WeightBits = None,
     weights: Annotated[
-        str | None, typer.Option(help="Weights of a built-in network: odd, unsigned, twos_complement or ternary.")
+        str | None,
+        typer.Option(
+            help="Weights of shapes: odd, unsigned, twos_complement or ternary [default: odd, of a table its own]."
+        ),
     ] = None,
     phase: Annotated[
         str | None, typer.Option(help="Of a language model: prefill or decode [default: prefill].")
@@ -201,12 +232,19 @@ def networks_show(
         int | None, typer.Option(help="Tokens read, or kept, of a language model [default: 512].")
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Sequences at once of a language model [default: 1].")] = None,
+    as_toml: Annotated[bool, typer.Option("--toml", help="Print it as a layer list (TOML).")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a network layer by layer: shapes, bits, operations."""
     from dse.summary import decoding_of, named_network, network_summary
 
-    summary = network_summary(named_network(name, m, k, weights, decoding_of(phase, context, batch)))
+    network = named_network(name, m, k, weights, decoding_of(phase, context, batch))
+    if as_toml:
+        from workloads.layer_list import network_toml
+
+        print(network_toml(network), end="")
+        return
+    summary = network_summary(network)
     if as_json:
         _print_json(summary)
         return
@@ -437,16 +475,14 @@ def report(
 
 
 DesignText = Annotated[str, typer.Argument(metavar="DESIGN", help="TOML file with knobs, or rows=16,cols=8,...")]
-ActBits = Annotated[int, typer.Option("--m", min=1, max=8, help="Activation bits of a built-in network.")]
-WeightBits = Annotated[int, typer.Option("--k", min=1, max=8, help="Weight bits of a built-in network.")]
 
 
 @app.command()
 def simulate(
     design: DesignText,
-    network: Annotated[str, typer.Argument(help="A built-in network, or the path of an encoded one.")],
-    m: ActBits = 1,
-    k: WeightBits = 1,
+    network: NetworkName,
+    m: ActBits = None,
+    k: WeightBits = None,
     trace: Annotated[Path | None, typer.Option(help="Write a trace for Perfetto (.json).")] = None,
     timeline: Annotated[Path | None, typer.Option(help="Write a timeline that zooms (.html).")] = None,
     activity: Annotated[

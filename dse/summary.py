@@ -15,6 +15,7 @@ from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
 from workloads.layers import Conv, Dense, Host, Layer, MatMul
 from workloads.network import Network
+from workloads.tables import READERS, load_table
 from workloads.weight_encodings import with_weights
 from workloads.zoo import NETWORKS, Decoding
 
@@ -28,14 +29,31 @@ DECISION_COLUMNS = (
 )  # fmt: skip
 
 
-def named_network(name: str, m: int, k: int, weights: str | None = None, decoding: Decoding | None = None) -> Network:
-    """A network of the zoo at M x K, or the one in a file. Raises ValueError listing the known names.
+def named_network(
+    name: str,
+    m: int | None = None,
+    k: int | None = None,
+    weights: str | None = None,
+    decoding: Decoding | None = None,
+) -> Network:
+    """A network of the zoo at M x K (1 where not given), of a layer table (at its own bits where not given), or of a file.
 
-    `weights`: an encoding other than the network's own. `decoding`: phase, context and batch of a language model.
+    Shapes take a weight encoding other than their own, and a language model a phase, context and batch. Raises ValueError listing
+    the known names, and for words that mean nothing.
     """
     if name in NETWORKS:
-        return with_weights(NETWORKS[name](m, k, decoding=decoding), weights)
+        return with_weights(NETWORKS[name](m or 1, k or 1, decoding=decoding), weights)
+    if decoding is not None:
+        raise ValueError(f"{name}: --phase, --context and --batch are those of a built-in language model")
+    if Path(name).suffix in READERS:
+        if (m is None) != (k is None):
+            raise ValueError(f"{name}: --m and --k must be given together for a layer table")
+        return with_weights(load_table(name, None if m is None or k is None else (m, k)), weights)
     if Path(name).suffix in (".onnx", ".safetensors"):
+        if (m, k, weights) != (None, None, None):
+            raise ValueError(
+                f"{name}: an encoded network brings its own bits, so --m, --k and --weights must not be given"
+            )
         return load_network(name).network
     raise ValueError(f"network must be a file or one of {', '.join(NETWORKS)}, not {name!r}")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from workloads.accuracy import cited
 from workloads.encoded import EncodedNetwork
 from workloads.executor import accuracy, run
 from workloads.network import Network, with_bits
+from workloads.tables import READERS, load_table
 from workloads.weight_encodings import with_weights
 from workloads.zoo import NETWORKS
 
@@ -47,7 +47,11 @@ def variants(experiment: Experiment) -> tuple[Variant, ...]:
 
 
 def load_network(path: str | Path) -> EncodedNetwork:
-    """An encoded network from .safetensors, or encoded on the spot from .onnx."""
+    """An encoded network from .safetensors, or encoded on the spot from .onnx. Raises ValueError for a layer table."""
+    if Path(path).suffix in READERS:
+        raise ValueError(
+            f"{path}: must be an encoded network, but a layer table has no weights (it can be swept and simulated)"
+        )
     if Path(path).suffix == ".onnx":
         from workloads.onnx_import import load_onnx
 
@@ -68,26 +72,32 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
 
 
 def _of(source: NetworkSource) -> Iterator[Variant]:
-    if source.zoo is not None:
-        many = len(source.bits) * len(source.weights) > 1
-        for (m, k), weights in product(source.bits, source.weights):
-            yield _shape_variant(source, source.zoo, (m, k), weights, many)
+    if source.zoo is not None or source.table is not None:
+        for bits in source.bits or (None,):
+            yield from (_shape_variant(source, bits, weights) for weights in source.weights or (None,))
     for path in source.files:
         yield _encoded_variant(path, source.data, source.labels)
 
 
-def _shape_variant(source: NetworkSource, name: str, bits: tuple[int, int], weights: str | None, many: bool) -> Variant:
-    """A zoo network at M x K, some layers at bits of their own; only uniform odd codes have a published accuracy."""
-    m, k = bits
-    network = with_weights(with_bits(NETWORKS[name](m, k, decoding=source.decoding), dict(source.layers)), weights)
-    known = cited(name, m, k) if weights in (None, "odd") and not source.layers else None
-    label = f"{name}_{m}x{k}" if many or source.layers else name
-    label = label if weights is None else f"{label}_{weights}"
-    network = Network(label, network.input, network.nodes)
+def _shape_variant(source: NetworkSource, bits: tuple[int, int] | None, weights: str | None) -> Variant:
+    """Shapes at M x K, some layers at bits of their own; only a uniform zoo network of odd codes has a published accuracy."""
+    network = with_weights(with_bits(_shapes(source, bits), dict(source.layers)), weights)
+    odd = weights in (None, "odd")
+    named = bits is not None and (len(source.bits) * max(1, len(source.weights)) > 1 or source.layers or not odd)
+    label = f"{network.name}_{bits[0]}x{bits[1]}" if bits and named else network.name
+    network = replace(network, name=label if odd else f"{label}_{weights}")
+    known = cited(source.zoo, *bits) if source.zoo and bits and odd and not source.layers else None
     digest = hashlib.sha256(repr(network.nodes).encode()).hexdigest()
     if known is None:
         return Variant(network, float("nan"), UNKNOWN, digest)
     return Variant(network, known.value / 100, f"cited: {known.source}", digest)
+
+
+def _shapes(source: NetworkSource, bits: tuple[int, int] | None) -> Network:
+    if source.table is not None:
+        return load_table(source.table, bits)
+    m, k = bits or (1, 1)
+    return NETWORKS[source.zoo or ""](m, k, decoding=source.decoding)
 
 
 def _encoded_variant(path: Path, data: Path | None, labels: Path | None) -> Variant:

@@ -34,6 +34,7 @@ ALONE = {
     "onnx": ("workloads/onnx_",),
     "google": ("workloads/onnx_",),
     "safetensors": ("workloads/files.py",),
+    "yaml": ("workloads/zigzag_nest.py",),
     "typer": ("dse/cli.py",),
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
@@ -41,7 +42,7 @@ ALONE = {
     "onnxruntime": ("workloads/onnx_float.py",),
 }
 """Packages that only these files may import."""
-HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba")
+HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba", "yaml")
 
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

@@ -127,6 +127,10 @@ class EncodedNetwork:
     source: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.network.more_inputs:
+            raise ValueError(
+                f"network {self.network.name!r}: must have one input to be encoded, not {len(self.network.inputs)}"
+            )
         if self.input_codes.bits != self.network.input.bits:
             raise ValueError(
                 f"network {self.network.name!r}: input codes must have {self.network.input.bits} bits, "

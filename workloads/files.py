@@ -1,7 +1,7 @@
 """Encoded networks in a file: safetensors with packed planes as tensors and everything else as one JSON text.
 
 Metadata of the file: `format` is dse-network, `version` is 1, `header` is JSON with keys
-  network     name, input {name, shape, bits}, nodes [{inputs, layer {layer: one of LAYERS, ...}}]
+  network     name, inputs [{name, shape, bits}], nodes [{inputs, layer {layer: one of layer_list.KINDS, ...}}]
   codes       bits, step, offset, highest of the network input
   parameters  by layer name: acc_bits and the list of its tensors
   source      provenance, text to text
@@ -25,25 +25,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from workloads.encoded import Affine, Codes, EncodedNetwork, Parameters, Thresholds
-from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool, Shuffle, Upsample
+from workloads.layer_list import KINDS
+from workloads.layers import Layer
 from workloads.network import Input, Network, Node
 
 FORMAT = "dse-network"
 VERSION = "1"
-
-LAYERS: dict[str, type[Layer]] = {
-    "conv": Conv,
-    "dense": Dense,
-    "matmul": MatMul,
-    "pool": Pool,
-    "add": Add,
-    "upsample": Upsample,
-    "concat": Concat,
-    "shuffle": Shuffle,
-    "flatten": Flatten,
-    "host": Host,
-}
-"""Kinds of layers by the name that files give them."""
 
 _LENGTHS = {
     "in_shape": 3,
@@ -155,12 +142,12 @@ def _tensors(parameters: Parameters) -> dict[str, npt.NDArray[Any]]:
 
 
 def network_header(network: Network) -> dict[str, Any]:
-    kinds = {record: kind for kind, record in LAYERS.items()}
+    kinds = {record: kind for kind, record in KINDS.items()}
     nodes = [
         {"inputs": list(node.inputs), "layer": {"layer": kinds[type(node.layer)]} | _record(node.layer)}
         for node in network.nodes
     ]
-    return {"name": network.name, "input": _record(network.input), "nodes": nodes}
+    return {"name": network.name, "inputs": [_record(item) for item in network.inputs], "nodes": nodes}
 
 
 def _record(record: Layer | Input | Codes) -> dict[str, Any]:
@@ -236,12 +223,15 @@ def _parameters(layer: str, entry: Any, tensors: Tensors) -> Parameters:
 
 
 def network_from_header(entry: Any) -> Network:
-    network = _keys("network", entry, ("name", "input", "nodes"))
-    if not isinstance(network["nodes"], list):
-        raise ValueError(f"network: nodes must be a list, not {network['nodes']!r}")
-    source = Input(**_values("input", network["input"], Input))
+    network = _keys("network", entry, ("name", "inputs", "nodes"))
+    for name in ("inputs", "nodes"):
+        if not isinstance(network[name], list):
+            raise ValueError(f"network: {name} must be a list, not {network[name]!r}")
+    if not network["inputs"]:
+        raise ValueError("network: inputs must hold at least one")
+    first, *more = (Input(**_values(f"input {index}", item, Input)) for index, item in enumerate(network["inputs"]))
     nodes = tuple(_node(index, node) for index, node in enumerate(network["nodes"]))
-    return Network(_value("network", "name", network["name"]), source, nodes)
+    return Network(_value("network", "name", network["name"]), first, nodes, tuple(more))
 
 
 def _node(index: int, entry: Any) -> Node:
@@ -251,10 +241,10 @@ def _node(index: int, entry: Any) -> Node:
     if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
         raise ValueError(f"{where}: inputs must be a list of names, not {inputs!r}")
     kind = layer.get("layer")
-    if not isinstance(kind, str) or kind not in LAYERS:
-        raise ValueError(f"{where}: layer must be one of {sorted(LAYERS)}, not {kind!r}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"{where}: layer must be one of {sorted(KINDS)}, not {kind!r}")
     values = {name: value for name, value in layer.items() if name != "layer"}
-    return Node(LAYERS[kind](**_values(f"{where} ({kind})", values, LAYERS[kind])), tuple(inputs))
+    return Node(KINDS[kind](**_values(f"{where} ({kind})", values, KINDS[kind])), tuple(inputs))
 
 
 def _codes(entry: Any) -> Codes:

@@ -42,4 +42,4 @@ def with_weights(network: Network, encoding: str | None) -> Network:
         Node(encode(node.layer), node.inputs) if isinstance(node.layer, Conv | Dense) else node
         for node in network.nodes
     ]
-    return Network(network.name, network.input, tuple(nodes))
+    return replace(network, nodes=tuple(nodes))
