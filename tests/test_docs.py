@@ -43,9 +43,9 @@ from workloads.layers import Conv
 from workloads.network import Input, Network, Node
 from workloads.onnx_import import load_onnx
 from workloads.onnx_nodes import OPERATORS
-from workloads.zoo import NETWORKS, Decoding
 from workloads.tables import READERS
 from workloads.zigzag_nest import DIMS
+from workloads.zoo import NETWORKS, Decoding
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/*/*.md")])
