@@ -286,8 +286,8 @@ def run(
     width: Annotated[int, typer.Option(help="Bits of a packed word: 8, 16, 32 or 64.")] = 64,
     as_json: AsJson = False,
 ) -> None:
-    """Execute an encoded network bit-exactly with xnor and popcount, and count what it did."""
-    from dse.execute import execute
+    """Execute an encoded network bit-exactly, by xnor and popcount or the same integers sooner, and count what it does."""
+    from dse.execute import execute, ways_text
 
     done = execute(network, inputs, labels=labels, output=output, integers=integers, activity=activity, width=width)
     if as_json:
@@ -296,6 +296,7 @@ def run(
     _print_table(done.actions if done.observed is None else done.observed.table, False)
     accuracy = done.summary["accuracy"]
     print(f"{done.summary['images']} images" + ("" if accuracy is None else f", accuracy {accuracy:.4f}"))
+    print(ways_text(done.summary["ways"]))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -39,7 +40,7 @@ def execute(
 ) -> Execution:
     """Run and write what was asked for. Raises ValueError for files that do not fit together, OverflowError for an accumulator."""
     encoded = load_network(network)
-    done = run(encoded, load_array(inputs), width=width, keep_integers=integers is not None)
+    done = run(encoded, load_array(inputs), width=width, keep_integers=integers is not None, products=True)
     measured = None if labels is None else accuracy(done.outputs, load_array(labels))
     if output is not None:
         _write(output, lambda file: np.save(file, done.outputs))
@@ -55,10 +56,17 @@ def execute(
         "images": len(done.outputs),
         "accuracy": measured,
         "width": width,
+        "ways": dict(done.ways),
         "actions": rows,
         "rates": None if seen is None else asdict(seen.rates),
     }
     return Execution(done.outputs, pd.DataFrame(rows), seen, summary)
+
+
+def ways_text(ways: Mapping[str, str]) -> str:
+    """How many layers were computed by which way: `2 layers by branches; 1 layer by products, machine code`."""
+    counts = Counter(ways.values())
+    return "; ".join(f"{count} layer{'s' if count > 1 else ''} by {way}" for way, count in counts.items())
 
 
 def _write(path: Path, fill: Any) -> None:

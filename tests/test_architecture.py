@@ -38,7 +38,8 @@ ALONE = {
     "typer": ("dse/cli.py",),
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
-    "numba": ("hwmodels/recurrence.py", "workloads/compiled.py"),
+    "numba": ("hwmodels/recurrence.py", "workloads/compiled_"),
+    "llvmlite": ("workloads/compiled_",),
     "onnxruntime": ("workloads/onnx_float.py",),
 }
 """Packages that only these files may import."""

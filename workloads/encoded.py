@@ -51,7 +51,7 @@ class Codes:
         return -self.offset if self.offset % 2 and lowest <= -self.offset <= largest else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Thresholds:
     """Unsigned code u of channel i = number of j with sign[i] * acc >= values[i, j]; the emitted odd code is 2u - (2^M - 1).
 
