@@ -1,30 +1,38 @@
 """How fast the executor is, in one run on one core: `python -m benchmarks.executor`. Prints ratios and times.
 
-Three questions: how fast is a layer, packing included, against onnxruntime; how much faster is the packed kernel than the
-same integers without packing; and how long does one inference of ResNet-18 (random weights, 224 x 224, 8-bit input) take.
+Four questions: how fast is a layer, packing and thresholds included, against onnxruntime; how fast is the sum of the layers of
+ResNet-18; how much faster is the packed kernel than the same integers without packing; and how long does one inference of
+ResNet-18 (random weights, 224 x 224, 8-bit input) take. Contenders take turns, a few calls each, so that all meet the same machine.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from statistics import median
 
 import numpy as np
 
+from benchmarks.peers import peer
 from tests import reference
-from workloads import executor, kernels
+from workloads import compiled, executor
 from workloads.compiled import Meter
-from workloads.executor import Prepared, prepare, run_prepared
-from workloads.layers import Conv
+from workloads.executor import prepare, run_prepared
+from workloads.layers import Conv, Dense
 from workloads.network import Input, Network, Node
 from workloads.random_network import random_parameters
 from workloads.zoo import NETWORKS
 
+ROUNDS, CALLS = 20, 5
+
 
 def main() -> None:
     """Print all figures."""
-    for bits in (1, 2, 4, 8):
+    compiled.METER = Meter(0)
+    for bits in range(1, 9):
         report_peers(bits)
+    report_sum(NETWORKS["resnet18"](m=1, k=1))
     report_layer(act_bits=1, weight_bits=1)
     report_layer(act_bits=2, weight_bits=2)
     report_network(NETWORKS["resnet18"](m=1, k=1))
@@ -32,53 +40,68 @@ def main() -> None:
 
 
 def report_peers(bits: int) -> None:
-    """The same layer, packing and thresholds included, against onnxruntime on one core: int8 and float32."""
-    prepared, source = hidden_layer(bits)
-    layer, parameters = prepared.encoded.network.contractions[0], prepared.encoded.parameters["conv"]
-    kernels.METER = Meter(0)
-    own = seconds(lambda: executor._contract(layer, source, prepared, parameters), repeats=30)
-    peers = {name: seconds(peer_layer(name), repeats=30) for name in ("int8", "float32")}
-    print(f"64 x 56 x 56, 3x3, 64 outputs, M=K={bits}, codes in and out: {1e3 * own:.2f} ms")
-    for name, taken in peers.items():
-        print(f"  onnxruntime {name:8} {1e3 * taken:20.2f} ms  {taken / own:8.2f} x")
-
-
-def hidden_layer(bits: int) -> tuple[Prepared, np.ndarray]:
-    """A 64-channel 3x3 layer that emits codes, and a map of codes for it."""
+    """The same layer, packing and thresholds included, against onnxruntime on one core."""
     layer = Conv(
         name="conv", in_shape=(64, 56, 56), out_channels=64, kernel=(3, 3), padding=(1, 1, 1, 1),
         act_bits=bits, weight_bits=bits, out_bits=bits,
     )  # fmt: skip
-    network = Network("layer", Input(name="input", shape=layer.in_shape, bits=bits), (Node(layer, ("input",)),))
+    own, way = own_layer(layer)
+    times = taking_turns({"own": own} | {kind: peer(layer, kind) for kind in ("int8", "uint8", "float32")})
+    print(f"64 x 56 x 56, 3x3, 64 outputs, M=K={bits}, codes in and out, {way}: {1e3 * min(times['own']):.2f} ms")
+    for kind in ("int8", "uint8", "float32"):
+        print(f"  onnxruntime {kind:8} {1e3 * min(times[kind]):20.2f} ms  {ratios(times[kind], times['own'])}")
+
+
+def report_sum(network: Network) -> None:
+    """Every convolution and dense layer on its own, one image, summed."""
+    own = other = 0.0
+    for layer in network.layers:
+        if isinstance(layer, Conv | Dense):
+            times = taking_turns({"own": own_layer(layer)[0], "peer": peer(layer, "float32")}, rounds=6)
+            own, other = own + min(times["own"]), other + min(times["peer"])
+    print(f"{network.name} {network.precision}, sum of its convolutions and dense layers: {1e3 * own:.1f} ms")
+    print(f"  onnxruntime float32  {1e3 * other:20.2f} ms  {other / own:8.2f} x")
+
+
+def own_layer(layer: Conv | Dense) -> tuple[Callable[[], object], str]:
+    """A call that computes one image of the layer from codes to codes, and by which way it does."""
+    single = replace(layer, from_host=False)
+    network = Network(
+        "layer", Input(name="input", shape=source_shape(layer), bits=layer.act_bits), (Node(single, ("input",)),)
+    )
     rng = np.random.default_rng(1)
     prepared = prepare(random_parameters(network, rng), products=True)
-    return prepared, rng.integers(0, 2**bits, size=(*layer.in_shape, 1)).astype(np.uint8)
+    source = rng.integers(0, 2**layer.act_bits, size=(*source_shape(layer), 1)).astype(np.uint8)
+    parameters = prepared.encoded.parameters[layer.name]
+
+    def call() -> executor._Emitted:
+        return executor._contract(single, source, prepared, parameters)
+
+    return call, str(call().way)
 
 
-def peer_layer(kind: str) -> Callable[[], object]:
-    """The layer in onnxruntime, one thread: QLinearConv on uint8 x int8, or Conv on float32."""
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
+def source_shape(layer: Conv | Dense) -> tuple[int, int, int]:
+    """The map that a layer reads."""
+    return (
+        (layer.in_shape[0], 1, layer.positions) if isinstance(layer, Dense) and layer.positions > 1 else layer.in_shape
+    )
 
-    rng, shape = np.random.default_rng(0), (1, 64, 56, 56)
-    integer = kind == "int8"
-    values = rng.integers(-127, 128, size=(64, 64, 3, 3)).astype(np.int8 if integer else np.float32)
-    one, zeros = np.float32(0.1), {"xz": np.uint8(128), "wz": np.int8(0), "yz": np.uint8(128)}
-    constants = {"w": values} | ({"xs": one, "ws": one, "ys": np.float32(100), **zeros} if integer else {})
-    names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"] if integer else ["x", "w"]
-    node = helper.make_node("QLinearConv" if integer else "Conv", names, ["y"], pads=[1, 1, 1, 1])
-    element = TensorProto.UINT8 if integer else TensorProto.FLOAT
-    graph = helper.make_graph(
-        [node], "layer", [helper.make_tensor_value_info("x", element, shape)],
-        [helper.make_tensor_value_info("y", element, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    given = {"x": rng.integers(0, 256, size=shape).astype(np.uint8 if integer else np.float32)}
-    return lambda: session.run(None, given)
+
+def taking_turns(
+    calls: Mapping[str, Callable[[], object]], rounds: int = ROUNDS, each: int = CALLS
+) -> dict[str, list[float]]:
+    """Seconds of every call; a round gives each contender a few calls in a row, after one that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            call()
+            times[name] += [seconds(call, repeats=1) for _ in range(each)]
+    return times
+
+
+def ratios(times: list[float], own: list[float]) -> str:
+    """Of the shortest and of the middle times."""
+    return f"{min(times) / min(own):8.2f} x (of medians {median(times) / median(own):.2f})"
 
 
 def seconds(call: Callable[[], object], repeats: int = 5) -> float:

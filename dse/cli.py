@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dse.compare import Choice
     from dse.results import Results
     from dse.sweeps import Progress
+    from workloads.constant_planes import Fold
 
 app = typer.Typer(
     help="Choose the encoding and the array of an xnor-popcount accelerator before the chip exists.",
@@ -37,6 +38,16 @@ Minimise = Annotated[
 ]
 Require = Annotated[
     list[str] | None, typer.Option(help="What a precision must satisfy to win, e.g. 'accuracy >= 0.98'.")
+]
+NetworkName = Annotated[
+    str, typer.Argument(help="A built-in network, a layer table (.csv, .yaml, .toml), or the path of an encoded one.")
+]
+ActBits = Annotated[
+    int | None,
+    typer.Option("--m", min=1, max=8, help="Activation bits [default: 1, of a layer table its own]."),
+]
+WeightBits = Annotated[
+    int | None, typer.Option("--k", min=1, max=8, help="Weight bits [default: 1, of a layer table its own].")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes; the results do not depend on it.")]
 
@@ -123,12 +134,14 @@ def init(path: Annotated[Path, typer.Argument(help="Experiment file to write.")]
 
 @app.command()
 def encode(
-    model: Annotated[Path, typer.Argument(help="QONNX file; with --bits, a float ONNX file.")],
+    model: Annotated[Path, typer.Argument(help="QONNX file; with --bits, a float ONNX file; or a layer table.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors].")
+        Path | None,
+        typer.Option("-o", "--output", help="Encoded network [default: MODEL.safetensors; of a table MODEL.toml]."),
     ] = None,
     bits: Annotated[
-        str | None, typer.Option(help="Encode a float network: M,K, or a CSV file with layer,m,k and a row for '*'.")
+        str | None,
+        typer.Option(help="Encode a float network or a table: M,K, or a CSV file with layer,m,k and a row for '*'."),
     ] = None,
     calibrate: Annotated[Path | None, typer.Option(help="Images (.npy) to search scales on; with --bits.")] = None,
     input_bits: Annotated[
@@ -140,15 +153,36 @@ def encode(
     shape: Annotated[
         str | None, typer.Option(help="Sizes that the file leaves open, behind the batch: 3,32,32.")
     ] = None,
+    fold: Annotated[
+        bool, typer.Option("--fold-constant-planes", help="Leave out activation planes that no input can change.")
+    ] = False,
     method: Annotated[
         str | None, typer.Option(help="Scale search: mse, percentile or max; with --bits [default: mse].")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn a QONNX network, or with --bits a float ONNX network, into packed {-1,+1} planes and integer thresholds."""
+    """Turn a QONNX network, or with --bits a float ONNX network, into packed {-1,+1} planes and integer thresholds.
+
+    A layer table (.csv, .yaml, .toml) has no weights: it becomes a layer list at the bits of --bits.
+    """
     from dse.float_encoding import check_float, check_no_calibration, encode_at
-    from dse.importing import import_file
+    from dse.importing import check_no_input, import_file
     from dse.summary import network_summary
+    from dse.table_encoding import encode_table, is_table
+
+    if is_table(model):
+        if fold:
+            raise ValueError("encode: --fold-constant-planes must come with an ONNX file, not with a layer table")
+        check_no_calibration(calibrate, method, "must come with a float ONNX file, not with a layer table")
+        check_no_input(input_bits, input_scale, shape)
+        network, written = encode_table(model, bits, output)
+        if as_json:
+            _print_json({"file": str(written), **network_summary(network)})
+            return
+        _print_layers(network_summary(network))
+        print(f"wrote {written}: shapes and bits, no weights")
+        return
+    from workloads.constant_planes import fold_constant_planes
     from workloads.files import save
 
     if bits is None:
@@ -158,15 +192,20 @@ def encode(
     else:
         check_float(shape, input_scale)
         encoded, fits = encode_at(model, bits, calibrate, input_bits=input_bits or 8, method=method or "mse")
+    folds: tuple[Fold, ...] = ()
+    if fold:
+        encoded, folds = fold_constant_planes(encoded)
     target = output or model.with_suffix(".safetensors")
     save(encoded, target)
     if as_json:
         fit = {} if fits is None else {"fits": _records(fits)}
-        _print_json({"file": str(target), **network_summary(encoded.network), **fit})
+        _print_json({"file": str(target), **network_summary(encoded.network), **fit, "folds": list(map(str, folds))})
         return
     if fits is not None:
         _print_table(fits, False)
     _print_layers(network_summary(encoded.network))
+    for item in folds:
+        print(item)
     print(f"wrote {target}")
 
 
@@ -186,15 +225,35 @@ def networks(context: typer.Context, as_json: AsJson = False) -> None:
 
 @networks_app.command("show")
 def networks_show(
-    name: Annotated[str, typer.Argument(help="A built-in network, or the path of an encoded one.")],
-    m: Annotated[int, typer.Option("--m", min=1, max=8, help="Activation bits of a built-in network.")] = 1,
-    k: Annotated[int, typer.Option("--k", min=1, max=8, help="Weight bits of a built-in network.")] = 1,
+    name: NetworkName,
+    m: ActBits = None,
+    k: WeightBits = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights of shapes: odd, unsigned, twos_complement or ternary [default: odd, of a table its own]."
+        ),
+    ] = None,
+    phase: Annotated[
+        str | None, typer.Option(help="Of a language model: prefill or decode [default: prefill].")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Tokens read, or kept, of a language model [default: 512].")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Sequences at once of a language model [default: 1].")] = None,
+    as_toml: Annotated[bool, typer.Option("--toml", help="Print it as a layer list (TOML).")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a network layer by layer: shapes, bits, operations."""
-    from dse.summary import named_network, network_summary
+    from dse.summary import decoding_of, named_network, network_summary
 
-    summary = network_summary(named_network(name, m, k))
+    network = named_network(name, m, k, weights, decoding_of(phase, context, batch))
+    if as_toml:
+        from workloads.layer_list import network_toml
+
+        print(network_toml(network), end="")
+        return
+    summary = network_summary(network)
     if as_json:
         _print_json(summary)
         return
@@ -230,19 +289,23 @@ def run(
     output: Annotated[Path | None, typer.Option(help="Write outputs (.npy), in the units of the source model.")] = None,
     integers: Annotated[Path | None, typer.Option(help="Write the raw accumulators of every layer (.npz).")] = None,
     labels: Annotated[Path | None, typer.Option(help="Classes (.npy) to report accuracy against.")] = None,
+    activity: Annotated[
+        Path | None, typer.Option(help="Write toggles, constant planes and histograms of every layer (.json).")
+    ] = None,
     width: Annotated[int, typer.Option(help="Bits of a packed word: 8, 16, 32 or 64.")] = 64,
     as_json: AsJson = False,
 ) -> None:
-    """Execute an encoded network bit-exactly with xnor and popcount, and count what it did."""
-    from dse.execute import execute
+    """Execute an encoded network bit-exactly, by xnor and popcount or the same integers sooner, and count what it does."""
+    from dse.execute import execute, ways_text
 
-    done = execute(network, inputs, labels=labels, output=output, integers=integers, width=width)
+    done = execute(network, inputs, labels=labels, output=output, integers=integers, activity=activity, width=width)
     if as_json:
         _print_json(done.summary)
         return
-    _print_table(done.actions, False)
+    _print_table(done.actions if done.observed is None else done.observed.table, False)
     accuracy = done.summary["accuracy"]
     print(f"{done.summary['images']} images" + ("" if accuracy is None else f", accuracy {accuracy:.4f}"))
+    print(ways_text(done.summary["ways"]))
 
 
 @app.command()
@@ -422,27 +485,30 @@ def report(
 
 
 DesignText = Annotated[str, typer.Argument(metavar="DESIGN", help="TOML file with knobs, or rows=16,cols=8,...")]
-ActBits = Annotated[int, typer.Option("--m", min=1, max=8, help="Activation bits of a built-in network.")]
-WeightBits = Annotated[int, typer.Option("--k", min=1, max=8, help="Weight bits of a built-in network.")]
 
 
 @app.command()
 def simulate(
     design: DesignText,
-    network: Annotated[str, typer.Argument(help="A built-in network, or the path of an encoded one.")],
-    m: ActBits = 1,
-    k: WeightBits = 1,
+    network: NetworkName,
+    m: ActBits = None,
+    k: WeightBits = None,
     trace: Annotated[Path | None, typer.Option(help="Write a trace for Perfetto (.json).")] = None,
     timeline: Annotated[Path | None, typer.Option(help="Write a timeline that zooms (.html).")] = None,
+    activity: Annotated[
+        Path | None, typer.Option(help="What `dse run --activity` wrote: energy of the bits that toggled.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate a network on one design, event by event: exact cycles, stalls by cause, utilisation, bandwidth."""
+    """Simulate a network on one design, event by event: exact cycles, stalls by cause, utilisation, bandwidth, energy."""
     from dse.design_file import load_design
+    from dse.observing import rates_of
     from dse.simulation import simulate as run_simulation
     from dse.simulation import write_trace
     from dse.summary import named_network
 
-    found = run_simulation(named_network(network, m, k), load_design(design))
+    shapes = named_network(network, m, k)
+    found = run_simulation(shapes, load_design(design), rates_of(activity, shapes.name))
     if trace is not None:
         write_trace(found, trace)
     if timeline is not None:
@@ -458,6 +524,8 @@ def simulate(
         f"{found.network.name} on {found.design.name}: {found.cycles:,} cycles, "
         f"{found.cycles / found.design.clock_mhz:,.1f} us, grid at work {found.utilisation:.1%}"
     )
+    for source, energy_nj in found.energy_nj.items():
+        print(f"{energy_nj:,.1f} nJ with operand bits toggling as {source}")
 
 
 @app.command()
@@ -525,7 +593,7 @@ def _print_layers(summary: dict[str, Any]) -> None:
         f"{summary['name']}: {summary['macs']:,} MACs, {summary['parameters']:,} weights, {summary['model_kib']:.1f} KiB, {summary['precision']}"
     )
     if summary["host"]:
-        print(f"computed by the host: {', '.join(summary['host'])}")
+        print(f"computed by the host: {', '.join(f'{count} {name}' for name, count in summary['host'].items())}")
 
 
 def _print_table(table: pd.DataFrame, as_json: bool, columns: Sequence[str] = ()) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 import tomllib
@@ -17,10 +16,12 @@ from hwmodels.design import DATAFLOWS, KINDS, MEMORIES
 from hwmodels.technology import TECHNOLOGIES
 from reports.columns import AREA_PARTS, DECISION, ENERGY_PARTS, LUT_PARTS, METRICS, QUALITY
 from workloads.layers import MAX_BITS
-from workloads.zoo import NETWORKS
+from workloads.spelling import unknown
+from workloads.weight_encodings import WEIGHT_ENCODINGS
+from workloads.zoo import NETWORKS, Decoding
 
 SECTIONS = ("name", "seed", "objectives", "constraints", "require", "minimise", "networks", "space")
-NETWORK_KEYS = ("file", "zoo", "bits", "layers", "data", "labels")
+NETWORK_KEYS = ("file", "zoo", "table", "bits", "layers", "weights", "decoding", "data", "labels")
 CHOICES: Mapping[str, Sequence[str]] = {
     "machine": KINDS, "dataflow": DATAFLOWS, "memory": MEMORIES, "technology": tuple(TECHNOLOGIES),
 }  # fmt: skip
@@ -64,12 +65,18 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSource:
-    """Where networks come from: files (a family of encoded networks, data to measure them on) or a zoo shape at given bits."""
+    """Where networks come from: files (a family of encoded networks, data to measure them on), or shapes at given bits.
+
+    Shapes are a network of the zoo or a layer table; without `bits` and `weights` a table has its own.
+    """
 
     files: tuple[Path, ...] = ()
     zoo: str | None = None
+    table: Path | None = None
     bits: tuple[tuple[int, int], ...] = ()
     layers: tuple[tuple[str, tuple[int, int]], ...] = ()
+    weights: tuple[str, ...] = ()
+    decoding: Decoding | None = None
     data: Path | None = None
     labels: Path | None = None
 
@@ -132,7 +139,7 @@ def constraint(text: str, key: str = "constraint", known: Sequence[str] = RANKED
 def check_column(name: Any, key: str, known: Sequence[str] = RANKED) -> None:
     """Raise ValueError unless `name` is one of the columns that can be ranked."""
     if name not in known:
-        raise ValueError(f"{key}: {_unknown(name, known)}")
+        raise ValueError(f"{key}: {unknown(name, known)}")
 
 
 def applies(column: str, technology: str) -> bool:
@@ -186,14 +193,17 @@ def _network(entry: Any, key: str, base: Path | None) -> NetworkSource:
     if not isinstance(entry, dict):
         raise ValueError(f"{key}: must be a table, not {entry!r}")
     _check_keys(entry, NETWORK_KEYS, f"{key}.")
-    if ("file" in entry) == ("zoo" in entry):
-        raise ValueError(f"{key}: must have either `file` or `zoo`, not {'both' if 'file' in entry else 'neither'}")
-    return _from_files(entry, key, base) if "file" in entry else _from_zoo(entry, key)
+    given = [name for name in ("file", "zoo", "table") if name in entry]
+    if len(given) != 1:
+        raise ValueError(f"{key}: must have one of `file`, `zoo` and `table`, not {' and '.join(given) or 'none'}")
+    return _from_files(entry, key, base) if "file" in entry else _from_shapes(entry, key, base)
 
 
 def _from_files(entry: Mapping[str, Any], key: str, base: Path | None) -> NetworkSource:
-    if "bits" in entry or "layers" in entry:
-        raise ValueError(f"{key}: an encoded network brings its own bits, so `bits` and `layers` must not be given")
+    if any(name in entry for name in ("bits", "layers", "weights", "decoding")):
+        raise ValueError(
+            f"{key}: an encoded network brings its own bits, so `bits`, `layers`, `weights` and `decoding` must not be given"
+        )
     if ("data" in entry) != ("labels" in entry):
         raise ValueError(f"{key}: `data` and `labels` must be given together")
     names = _strings(entry, "file", (), key)
@@ -213,23 +223,48 @@ def _from_files(entry: Mapping[str, Any], key: str, base: Path | None) -> Networ
     return NetworkSource(files=tuple(files), data=data, labels=labels)
 
 
-def _from_zoo(entry: Mapping[str, Any], key: str) -> NetworkSource:
+def _from_shapes(entry: Mapping[str, Any], key: str, base: Path | None) -> NetworkSource:
     if "data" in entry or "labels" in entry:
-        raise ValueError(f"{key}: a network of the zoo has no weights, so `data` and `labels` must not be given")
-    name = _typed(entry, "zoo", str, "", key)
-    if name not in NETWORKS:
-        raise ValueError(f"{key}.zoo: {_unknown(name, NETWORKS)}")
+        raise ValueError(
+            f"{key}: shapes of the zoo or a table have no weights, so `data` and `labels` must not be given"
+        )
+    if "zoo" in entry and entry["zoo"] not in NETWORKS:
+        raise ValueError(f"{key}.zoo: {unknown(entry['zoo'], NETWORKS)}")
+    table = Path(_typed(entry, "table", str, "", key)) if "table" in entry else None
     layers = entry.get("layers", {})
     if not isinstance(layers, dict):
         raise ValueError(f"{key}.layers: must be a table of layer = 'MxK', not {layers!r}")
-    bits = _strings(entry, "bits", ("1x1",), key)
-    if not bits:
+    bits = _strings(entry, "bits", () if table else ("1x1",), key)
+    if "bits" in entry and not bits:
         raise ValueError(f"{key}.bits: at least one 'MxK' must be given, not none")
+    weights = _strings(entry, "weights", (), key)
+    for encoding in weights:
+        if encoding not in WEIGHT_ENCODINGS:
+            raise ValueError(f"{key}.weights: {unknown(encoding, WEIGHT_ENCODINGS)}")
     return NetworkSource(
-        zoo=name,
+        zoo=entry.get("zoo"),
+        table=table and (base or Path()) / table,
+        weights=tuple(dict.fromkeys(weights)),
+        decoding=_decoding(entry, key),
         bits=tuple(bit_pair(text, f"{key}.bits") for text in bits),
         layers=tuple((layer, bit_pair(text, f"{key}.layers.{layer}")) for layer, text in layers.items()),
     )
+
+
+def _decoding(entry: Mapping[str, Any], key: str) -> Decoding | None:
+    """What a language model does, from the table `decoding`; None where it is not given."""
+    table = entry.get("decoding")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ValueError(f"{key}.decoding: must be a table with phase, context or batch, not {table!r}")
+    if "zoo" not in entry or not NETWORKS[entry["zoo"]].decodes:
+        raise ValueError(f"{key}.decoding: must be given for a built-in language model only")
+    _check_keys(table, [item.name for item in fields(Decoding)], f"{key}.decoding.")
+    try:
+        return Decoding(**table)
+    except ValueError as error:
+        raise ValueError(f"{key}.decoding: {error}") from error
 
 
 def bit_pair(text: Any, key: str) -> tuple[int, int]:
@@ -257,7 +292,7 @@ def _axis(name: str, value: Any) -> tuple[Any, ...]:
 def _axis_value(name: str, value: Any, key: str) -> Any:
     if name in CHOICES:
         if value not in CHOICES[name]:
-            raise ValueError(f"{key}: {_unknown(value, CHOICES[name])}")
+            raise ValueError(f"{key}: {unknown(value, CHOICES[name])}")
         return value
     if name == "port_shared":
         if not isinstance(value, bool):
@@ -318,14 +353,7 @@ def _typed(data: Mapping[str, Any], name: str, kind: type, default: Any, key: st
 def _check_keys(data: Mapping[str, Any], known: Sequence[str], prefix: str) -> None:
     for name in data:
         if name not in known:
-            raise ValueError(f"{prefix}{name}: {_unknown(name, known)}")
-
-
-def _unknown(name: Any, known: Any) -> str:
-    """`must be one of ..., not X`, with the nearest spelling first."""
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"must be one of {', '.join(known)}, not {name!r}{hint}"
+            raise ValueError(f"{prefix}{name}: {unknown(name, known)}")
 
 
 def _line(error: Exception) -> str:

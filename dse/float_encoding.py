@@ -16,6 +16,7 @@ from workloads.onnx_float_maps import Precision
 COLUMNS = ["layer", "m", "k"]
 REST = "*"
 """The layer name of a table that stands for all layers it does not name."""
+ONLY_WITH_BITS = "must come with --bits; a QONNX network has quantizers of its own"
 
 
 def encode_at(
@@ -28,12 +29,12 @@ def encode_at(
     return encoded, pd.DataFrame([asdict(fit) for fit in fits])
 
 
-def check_no_calibration(calibration: Path | None, method: str | None) -> None:
-    """Raise ValueError for options that mean nothing without --bits."""
+def check_no_calibration(calibration: Path | None, method: str | None, why: str = ONLY_WITH_BITS) -> None:
+    """Raise ValueError for options that only a float network takes; `why` says what they must come with."""
     given = {"--calibrate": calibration, "--method": method}
     stray = [name for name, value in given.items() if value is not None]
     if stray:
-        raise ValueError(f"encode: {', '.join(stray)} must come with --bits; a QONNX network has quantizers of its own")
+        raise ValueError(f"encode: {', '.join(stray)} {why}")
 
 
 def check_float(shape: str | None, input_scale: str | None) -> None:

@@ -20,6 +20,14 @@ def import_file(model: Path, *, shape: str | None, input_scale: str | None, inpu
     return load_onnx(model, input_codes=codes, shape=None if shape is None else read_shape(shape))
 
 
+def check_no_input(input_bits: int | None, input_scale: str | None, shape: str | None) -> None:
+    """Raise ValueError for words about an input where a layer table has none."""
+    given = {"--input-bits": input_bits, "--input-scale": input_scale, "--shape": shape}
+    stray = [name for name, value in given.items() if value is not None]
+    if stray:
+        raise ValueError(f"encode: {', '.join(stray)} must come with an ONNX file, not with a layer table")
+
+
 def integer_input(scale: str, bits: int) -> Codes:
     """Codes of unsigned integers times a scale (`1/255` or a number), which is rounded to float32 as a file would hold it."""
     try:

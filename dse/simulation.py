@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from hwmodels.activity import Activity
+from hwmodels.cost import price
 from hwmodels.design import Design
 from hwmodels.exact import Timed, simulated_times, timed
+from hwmodels.pricing import Build
+from hwmodels.rates import RANDOM, Rates
+from hwmodels.technology import technology
 from workloads.network import Network
 
 UNITS = ("loader", "grid", "drain", "writer")
@@ -31,6 +35,8 @@ class Simulation:
     layers: pd.DataFrame
     intervals: pd.DataFrame
     """layer, tile, unit, begin and end in cycles from the first cycle of the network."""
+    energy_nj: Mapping[str, float]
+    """By where the toggle rates come from: random data, and what was observed if anything was."""
 
     @property
     def cycles(self) -> int:
@@ -63,14 +69,18 @@ class Simulation:
             "latency_cycles": self.cycles,
             "latency_us": self.cycles / self.design.clock_mhz,
             "utilisation": self.utilisation,
+            "energy_nj": dict(self.energy_nj),
             "layers": self.layers.to_dict("records"),
             "over_time": self.over_time.to_dict("list"),
         }
 
 
-def simulate(network: Network, design: Design) -> Simulation:
-    """Every layer under the closed form's best mapping. Raises Misfit, naming layer and buffer, where one does not fit."""
-    rows, intervals, begin = [], [], 0
+def simulate(network: Network, design: Design, rates: Rates = RANDOM) -> Simulation:
+    """Every layer under the closed form's best mapping, energy for random data and for `rates`.
+
+    Raises Misfit, naming layer and buffer, where one does not fit.
+    """
+    rows, intervals, begin, done = [], [], 0, Activity()
     for layer in network.layers:
         found = timed(layer, design, simulated_times)
         if found is None:
@@ -78,7 +88,10 @@ def simulate(network: Network, design: Design) -> Simulation:
         rows.append(_row(layer.name, found, design))
         intervals += list(_intervals(layer.name, found, begin))
         begin += found.evaluated.activity.cycles.total
-    return Simulation(network, design, pd.DataFrame(rows), pd.DataFrame(intervals))
+        done += found.evaluated.activity
+    build, node = Build.of(design), technology(design.technology)
+    energy = {each.source: float(price(done, build, node, each).energy_nj) for each in (RANDOM, rates)}
+    return Simulation(network, design, pd.DataFrame(rows), pd.DataFrame(intervals), energy)
 
 
 def write_trace(found: Simulation, path: Path) -> None:

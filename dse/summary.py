@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
 from workloads.layers import Conv, Dense, Host, Layer, MatMul
 from workloads.network import Network
-from workloads.zoo import NETWORKS
+from workloads.tables import READERS, load_table
+from workloads.weight_encodings import with_weights
+from workloads.zoo import NETWORKS, Decoding
 
 FRONT_COLUMNS = (
     "row", "network", "precision", "machine", "rows", "cols", "width", "lanes_a", "lanes_w", "memory", "clock_mhz",
@@ -25,17 +29,44 @@ DECISION_COLUMNS = (
 )  # fmt: skip
 
 
-def named_network(name: str, m: int, k: int) -> Network:
-    """A network of the zoo at M x K, or the one in a file. Raises ValueError listing the known names."""
+def named_network(
+    name: str,
+    m: int | None = None,
+    k: int | None = None,
+    weights: str | None = None,
+    decoding: Decoding | None = None,
+) -> Network:
+    """A network of the zoo at M x K (1 where not given), of a layer table (at its own bits where not given), or of a file.
+
+    Shapes take a weight encoding other than their own, and a language model a phase, context and batch. Raises ValueError listing
+    the known names, and for words that mean nothing.
+    """
     if name in NETWORKS:
-        return NETWORKS[name](m=m, k=k)
+        return with_weights(NETWORKS[name](m or 1, k or 1, decoding=decoding), weights)
+    if decoding is not None:
+        raise ValueError(f"{name}: --phase, --context and --batch are those of a built-in language model")
+    if Path(name).suffix in READERS:
+        if (m is None) != (k is None):
+            raise ValueError(f"{name}: --m and --k must be given together for a layer table")
+        return with_weights(load_table(name, None if m is None or k is None else (m, k)), weights)
     if Path(name).suffix in (".onnx", ".safetensors"):
+        if (m, k, weights) != (None, None, None):
+            raise ValueError(
+                f"{name}: an encoded network brings its own bits, so --m, --k and --weights must not be given"
+            )
         return load_network(name).network
     raise ValueError(f"network must be a file or one of {', '.join(NETWORKS)}, not {name!r}")
 
 
+def decoding_of(phase: str | None, context: int | None, batch: int | None) -> Decoding | None:
+    """What a language model does, None where nothing of it was said. Raises ValueError for another phase or numbers below 1."""
+    said = {"phase": phase, "context": context, "batch": batch}
+    given = {name: value for name, value in said.items() if value is not None}
+    return replace(Decoding(), **given) if given else None  # type: ignore[arg-type]
+
+
 def network_summary(network: Network) -> dict[str, Any]:
-    """Totals and layers as plain values."""
+    """Totals and layers as plain values; `host` counts what the machine does not compute, by function."""
     return {
         "name": network.name,
         "precision": network.precision,
@@ -43,16 +74,16 @@ def network_summary(network: Network) -> dict[str, Any]:
         "parameters": network.parameters,
         "model_kib": network.weight_storage_bits / 8192,
         "binary_ops": network.binary_ops,
+        "host": dict(Counter(layer.function for layer in network.layers if isinstance(layer, Host))),
         "layers": [_layer_summary(layer) for layer in network.layers],
-        "host": [f"{layer.name} ({layer.function})" for layer in network.layers if isinstance(layer, Host)],
     }
 
 
 def zoo_table() -> pd.DataFrame:
-    """The built-in networks."""
+    """The built-in networks; language models as they decode one token after 512."""
     rows = []
     for name, entry in NETWORKS.items():
-        network = entry()
+        network = entry(decoding=Decoding(phase="decode") if entry.decodes else None)
         rows.append(
             {"network": name, "macs": network.macs, "parameters": network.parameters, "description": entry.description}
         )

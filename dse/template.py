@@ -29,6 +29,11 @@ zoo = "resnet18"
 bits = ["1x1", "2x2", "4x4", "8x8"]
 # layers = { fc = "8x8" }             # layers with bits of their own
 
+# ... and so does a layer table: SCALE-Sim CSV, ZigZag YAML or a layer list (docs/tables.md) ...
+# [[networks]]
+# table = "topology.csv"
+# bits = "2x2"
+
 # ... and a trained one brings its bits and thresholds; give it images and classes, and its accuracy is measured.
 # [[networks]]
 # file = "nets/*.onnx"                # QONNX, or .safetensors made by `dse encode`

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from workloads.accuracy import cited
 from workloads.encoded import EncodedNetwork
 from workloads.executor import accuracy, run
 from workloads.network import Network, with_bits
+from workloads.tables import READERS, load_table
+from workloads.weight_encodings import with_weights
 from workloads.zoo import NETWORKS
 
 MEASURED, UNKNOWN = "measured", "unknown"
@@ -45,7 +47,11 @@ def variants(experiment: Experiment) -> tuple[Variant, ...]:
 
 
 def load_network(path: str | Path) -> EncodedNetwork:
-    """An encoded network from .safetensors, or encoded on the spot from .onnx."""
+    """An encoded network from .safetensors, or encoded on the spot from .onnx. Raises ValueError for a layer table."""
+    if Path(path).suffix in READERS:
+        raise ValueError(
+            f"{path}: must be an encoded network, but a layer table has no weights (it can be swept and simulated)"
+        )
     if Path(path).suffix == ".onnx":
         from workloads.onnx_import import load_onnx
 
@@ -66,24 +72,32 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
 
 
 def _of(source: NetworkSource) -> Iterator[Variant]:
-    if source.zoo is not None:
-        yield from (_shape_variant(source.zoo, m, k, source.layers, len(source.bits) > 1) for m, k in source.bits)
+    if source.zoo is not None or source.table is not None:
+        for bits in source.bits or (None,):
+            yield from (_shape_variant(source, bits, weights) for weights in source.weights or (None,))
     for path in source.files:
         yield _encoded_variant(path, source.data, source.labels)
 
 
-def _shape_variant(name: str, m: int, k: int, layers: Sequence[tuple[str, tuple[int, int]]], many: bool) -> Variant:
-    """A zoo network at M x K with some layers at bits of their own; only the uniform one has a published accuracy."""
-    network = NETWORKS[name](m=m, k=k)
-    if layers:
-        network = with_bits(network, dict(layers))
-    known = None if layers else cited(name, m, k)
-    label = f"{name}_{m}x{k}" if many or layers else name
-    network = Network(label, network.input, network.nodes)
+def _shape_variant(source: NetworkSource, bits: tuple[int, int] | None, weights: str | None) -> Variant:
+    """Shapes at M x K, some layers at bits of their own; only a uniform zoo network of odd codes has a published accuracy."""
+    network = with_weights(with_bits(_shapes(source, bits), dict(source.layers)), weights)
+    odd = weights in (None, "odd")
+    named = bits is not None and (len(source.bits) * max(1, len(source.weights)) > 1 or source.layers or not odd)
+    label = f"{network.name}_{bits[0]}x{bits[1]}" if bits and named else network.name
+    network = replace(network, name=label if odd else f"{label}_{weights}")
+    known = cited(source.zoo, *bits) if source.zoo and bits and odd and not source.layers else None
     digest = hashlib.sha256(repr(network.nodes).encode()).hexdigest()
     if known is None:
         return Variant(network, float("nan"), UNKNOWN, digest)
     return Variant(network, known.value / 100, f"cited: {known.source}", digest)
+
+
+def _shapes(source: NetworkSource, bits: tuple[int, int] | None) -> Network:
+    if source.table is not None:
+        return load_table(source.table, bits)
+    m, k = bits or (1, 1)
+    return NETWORKS[source.zoo or ""](m, k, decoding=source.decoding)
 
 
 def _encoded_variant(path: Path, data: Path | None, labels: Path | None) -> Variant:

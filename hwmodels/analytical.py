@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil, gcd, prod
 
 from hwmodels.activity import Activity, Cycles
 from hwmodels.design import Design
@@ -423,19 +423,29 @@ def _grid_actions(tiles: _Tiles) -> Actions:
 
 
 def _corrections(tiles: _Tiles) -> Actions:
-    """Sums of codes that offsets multiply: of a window with its first channel group in every channel tile, of a weight row as it
-    is loaded; each is added once to every result. A multiplier takes its operands with their offsets.
+    """Sums of codes that offsets multiply: of every window that a tile walks, of a weight row as it is loaded; each is added
+    once to every result. A multiplier takes its operands with their offsets.
     """
     shape, design, walk = tiles.shape, tiles.design, walk_of(tiles.shape, tiles.design)
     rows = shape.row_sums and not walk.expanded
     if design.kind == "mac" or not (rows or shape.column_sums):
         return Actions()
-    windows = tiles.walked * walk.words * shape.groups * shape.act_bits * tiles.channel_tiles
-    weights = _weight_words(tiles)
+    windows = tiles.walked * walk.words * shape.act_bits * _windows_summed(tiles) if rows else 0
     return Actions(
-        correction_words=rows * windows + shape.column_sums * weights,
+        correction_words=windows + shape.column_sums * _weight_words(tiles),
         correction_adds=tiles.walked * shape.out_channels * (rows + shape.column_sums),
     )
+
+
+def _windows_summed(tiles: _Tiles) -> int:
+    """How often the codes of a position are summed: by the first channel group of a tile, and where the next one reads others.
+
+    With q channel groups of R to a group of the layer, and G to a tile, that is every group once, and once more for every
+    change of tiles amid a group: groups + (T - 1) - floor((T - 1) gcd(G, q) / q).
+    """
+    per_group = walk_of(tiles.shape, tiles.design).channel_groups // tiles.shape.groups
+    changes = tiles.channel_tiles - 1
+    return tiles.shape.groups + changes - changes * gcd(tiles.mapping.groups, per_group) // per_group
 
 
 def _bits(activity: Activity) -> int:

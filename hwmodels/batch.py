@@ -522,23 +522,25 @@ def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
         drain_busy=at(tiling.steps * tiling.drain),
         load_busy=at(costs.load_busy()),
         store_busy=at(tiling.stores_full + tiling.stores_last),
-        **_corrections(walk, at(walk.blocks.count * area), at(tiling.channel_tiles), reloads),
+        **_corrections(walk, at(walk.blocks.count * area), walk.groups[rows, tile], at(tiling.channel_tiles), reloads),
         memory_read_bits=at(costs.read_bits()),
         memory_write_bits=walk.shape.positions * _map_words(walk) * walk.width,
     )
     return counts
 
 
-def _corrections(walk: _Walk, walked: Ints, channel_tiles: Ints, rows: Ints) -> dict[str, Ints]:
-    """Sums of codes that offsets multiply, `rows` weight rows loaded."""
+def _corrections(walk: _Walk, walked: Ints, groups: Ints, channel_tiles: Ints, loaded: Ints) -> dict[str, Ints]:
+    """Sums of codes that offsets multiply; `groups` channel groups in a tile, `loaded` weight rows through the port."""
     shape = walk.shape
     if walk.knobs.kind == "mac":
         return {}
-    windows = shape.row_sums * (1 - walk.expanded)
-    words = walked * walk.words * shape.groups * shape.act_bits * channel_tiles
+    rows = shape.row_sums * (1 - walk.expanded)
+    per_group, changes = np.maximum(1, walk.channel_groups // shape.groups), channel_tiles - 1
+    summed = shape.groups + changes - changes * np.gcd(groups, per_group) // per_group
+    windows = walked * walk.words * shape.act_bits * summed
     return {
-        "correction_words": windows * words + shape.column_sums * rows * walk.words * walk.weight_planes,
-        "correction_adds": walked * shape.out_channels * (windows + shape.column_sums),
+        "correction_words": rows * windows + shape.column_sums * loaded * walk.words * walk.weight_planes,
+        "correction_adds": walked * shape.out_channels * (rows + shape.column_sums),
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hwmodels.activity import Activity
 from hwmodels.pricing import Build, Number, Term, area_terms, energy_terms, resource_terms, total
+from hwmodels.rates import RANDOM, Rates
 from hwmodels.technology import Technology
 
 
@@ -44,11 +45,11 @@ class Cost:
     bandwidth_gbit_s: Number
 
 
-def price(activity: Activity, build: Build, technology: Technology) -> Cost:
-    """Activity x parts x constants; latency_us = cycles / MHz, power = energy / latency."""
+def price(activity: Activity, build: Build, technology: Technology, rates: Rates = RANDOM) -> Cost:
+    """Activity x parts x constants; latency_us = cycles / MHz, power = energy / latency; `rates` of the data that it works on."""
     cycles = activity.cycles.total
     latency_us = cycles / build.clock_mhz
-    energy = energy_terms(activity, build, technology)
+    energy = energy_terms(activity, build, technology, rates)
     parts = ("pe", "post", "buffer", "memory", "control", "leakage")
     nanojoules = {name: total(energy, component=name) / 1000.0 for name in parts}
     energy_nj = sum(nanojoules.values())

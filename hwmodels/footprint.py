@@ -5,7 +5,7 @@ from __future__ import annotations
 from hwmodels.geometry import geometry, reduction
 from hwmodels.mapping import THRESHOLD_BITS, emitted_planes
 from workloads.layers import Flatten, Layer, MatMul, Shape, ceil_div
-from workloads.network import Network
+from workloads.network import Input, Network
 
 
 def footprint_bits(network: Network, *, rows: int, width: int) -> int:
@@ -25,12 +25,17 @@ def _parameter_bits(layer: Layer, rows: int, width: int) -> int:
 
 
 def _live_bits(network: Network, rows: int, width: int) -> int:
-    """The most that maps take while some layer runs: those still to be read, plus the one being written."""
+    """The most that maps take while some layer runs: those still to be read, plus the one being written.
+
+    The host hands an input over when its first reader begins.
+    """
     same = _aliases(network)
     last_use = {same[name]: index for index, node in enumerate(network.nodes) for name in node.inputs}
-    sizes = {network.input.name: _input_bits(network, width)}
+    given = {item.name: _input_bits(network, item, width) for item in network.inputs}
+    sizes: dict[str, int] = {}
     worst = 0
     for index, node in enumerate(network.nodes):
+        sizes |= {name: given[name] for name in node.inputs if name in given}
         if isinstance(node.layer, Flatten):
             continue
         planes = _planes(node.layer, rows, width)
@@ -50,22 +55,23 @@ def _planes(layer: Layer, rows: int, width: int) -> int:
 
 def _aliases(network: Network) -> dict[str, str]:
     """The map behind every name: a flattened map is the map itself."""
-    same = {network.input.name: network.input.name}
+    same = {item.name: item.name for item in network.inputs}
     for node in network.nodes:
         same[node.layer.name] = same[node.inputs[0]] if isinstance(node.layer, Flatten) else node.layer.name
     return same
 
 
-def _input_bits(network: Network, width: int) -> int:
-    """The input map, or its packed windows where the host packs them for the only reader."""
-    readers = [node.layer for node in network.nodes if network.input.name in node.inputs]
+def _input_bits(network: Network, source: Input, width: int) -> int:
+    """An input map, or its packed windows where the host packs them for the only reader; one that nobody reads is none."""
+    readers = [node.layer for node in network.nodes if source.name in node.inputs]
     shapes = [geometry(layer, width) for layer in readers]
-    return max(
+    sizes = (
         shape.in_size[0] * shape.in_size[1] * ceil_div(shape.channels * shape.groups, width) * shape.act_bits * width
         if shape is not None
-        else _map_bits(network.input.shape, network.input.bits, width)
+        else _map_bits(source.shape, source.bits, width)
         for shape in shapes
     )
+    return max(sizes, default=0)
 
 
 def _map_bits(shape: Shape, planes: int, width: int) -> int:

@@ -14,6 +14,7 @@ from hwmodels.exact import exact_layer, simulated_layer
 from hwmodels.footprint import footprint_bits
 from hwmodels.mapping import Misfit
 from hwmodels.pricing import Build
+from hwmodels.rates import RANDOM, Rates
 from hwmodels.technology import Technology, technology
 from workloads.layers import Conv, Dense, Layer, MatMul
 from workloads.network import Network
@@ -47,11 +48,13 @@ class Evaluation:
     activity: Activity
     cost: Cost
     utilisation: float
+    rates: Rates
 
 
-def evaluate(network: Network, design: Design, *, model: str = "analytical") -> Evaluation:
+def evaluate(network: Network, design: Design, *, model: str = "analytical", rates: Rates = RANDOM) -> Evaluation:
     """Run a model over a network. Raises Misfit (a ValueError) naming the layer and the buffer where the network does not fit.
 
+    `rates`: how often operand bits toggle, of the whole network; random data where nothing was observed.
     utilisation is useful branch bits (or multiplications, in the mac twin) over what the grid could do in the whole latency.
     """
     node = technology(design.technology)
@@ -60,7 +63,7 @@ def evaluate(network: Network, design: Design, *, model: str = "analytical") -> 
     for layer in network.layers:
         evaluated = _model(model)(layer, design)
         if evaluated is not None:
-            cost = price(evaluated.activity, build, node)
+            cost = price(evaluated.activity, build, node, rates)
             results.append(
                 LayerResult(layer, evaluated, cost, utilisation(work(layer, design.kind), evaluated.activity, design))
             )
@@ -74,8 +77,9 @@ def evaluate(network: Network, design: Design, *, model: str = "analytical") -> 
         node,
         tuple(results),
         activity,
-        price(activity, build, node),
+        price(activity, build, node, rates),
         utilisation(useful, activity, design),
+        rates,
     )
 
 

@@ -16,6 +16,7 @@ from hwmodels.activity import Activity
 from hwmodels.design import Design
 from hwmodels.knobs import Knobs
 from hwmodels.mapping import VECTOR_BITS
+from hwmodels.rates import RANDOM, RANDOM_RATE, Rates
 from hwmodels.technology import Technology
 from workloads.actions import Actions
 
@@ -58,10 +59,16 @@ class Build:
         return cls(knobs=design, memory=design.memory, memory_kib=design.memory_kib, clock_mhz=design.clock_mhz)
 
 
-def energy_terms(activity: Activity, build: Build, technology: Technology) -> tuple[Term, ...]:
-    """pJ of the activity, term by term; components pe, post, buffer, memory, control, leakage."""
-    dynamic = _asic_energy if technology.kind == "asic" else _fpga_energy
-    return (*dynamic(activity, build, technology), *_shared_energy(activity, build, technology))
+def energy_terms(activity: Activity, build: Build, technology: Technology, rates: Rates = RANDOM) -> tuple[Term, ...]:
+    """pJ of the activity, term by term; components pe, post, buffer, memory, control, leakage.
+
+    Operand registers, xnor and popcount of an ASIC are charged for the bits that toggle, relative to random data (the proportion is
+    assumed); everything else, and an FPGA, is charged as for random data.
+    """
+    shared = _shared_energy(activity, build, technology)
+    if technology.kind == "fpga":
+        return (*_fpga_energy(activity, build, technology), *shared)
+    return (*_asic_energy(activity, build, technology, rates), *shared)
 
 
 def area_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
@@ -232,14 +239,14 @@ def dsp_per_multiplier(k: Design | Knobs) -> Number:
     return np.where(k.max_act_bits * k.max_weight_bits < 16, 0.0, np.where(wide, 0.5, 0.25))
 
 
-def _asic_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
+def _asic_energy(activity: Activity, build: Build, t: Technology, rates: Rates) -> list[Term]:
     k, a = build.knobs, activity.actions
-    terms = _arithmetic_energy(k, activity, t)
+    terms = _arithmetic_energy(k, activity, t, rates)
+    operands = a.weight_reads * _toggling(rates.weights) + a.activation_reads * _toggling(rates.activations)
     terms += [
         Term("pe", "accumulate, adder and register bits", a.accumulations * k.acc_bits,
              t["adder_bit_energy"] + t["register_bit_energy"], "pJ", ("adder_bit_energy", "register_bit_energy")),
-        Term("pe", "operand register bits", (a.weight_reads + a.activation_reads) * k.width, t["register_bit_energy"], "pJ",
-             ("register_bit_energy",)),
+        Term("pe", "operand register bits", operands * k.width, t["register_bit_energy"], "pJ", ("register_bit_energy",)),
         Term("pe", "offset correction adder bits", _correction_bits(a, k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         Term("post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         Term("post", "vector lane bits", a.vector_words * k.width * VECTOR_BITS,
@@ -264,7 +271,12 @@ def _correction_bits(a: Actions, k: Design | Knobs) -> Number:
     return a.correction_words * (k.width - 1 + k.acc_bits) + a.correction_adds * k.acc_bits
 
 
-def _arithmetic_energy(k: Design | Knobs, activity: Activity, t: Technology) -> list[Term]:
+def _toggling(rate: float) -> float:
+    """Bits charged for every bit that is read: one for random data."""
+    return rate / RANDOM_RATE
+
+
+def _arithmetic_energy(k: Design | Knobs, activity: Activity, t: Technology, rates: Rates) -> list[Term]:
     steps = activity.actions.accumulations
     if k.kind == "mac":
         products = steps * k.width * k.max_act_bits * k.max_weight_bits
@@ -272,7 +284,7 @@ def _arithmetic_energy(k: Design | Knobs, activity: Activity, t: Technology) -> 
             Term("pe", "multiplier bits", products, t["multiplier_bit2_energy"], "pJ", ("multiplier_bit2_energy",)),
             Term("pe", "adder tree bits", steps * _tree_bits(k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         ]
-    branches = steps * k.lanes_a * k.lanes_w
+    branches = steps * k.lanes_a * k.lanes_w * _toggling(rates.products)
     return [
         Term("pe", "xnor bits", branches * k.width, t["xnor_energy"], "pJ", ("xnor_energy",)),
         Term("pe", "popcount adder bits", branches * (k.width - 1), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),

@@ -137,6 +137,15 @@ LAYERS = (
     Column("time_share", "Share of time", "1"),
 )
 
+DATA = (
+    Column("activation_toggle_rate", "Activation bits toggling", "1"),
+    Column("weight_toggle_rate", "Weight bits toggling", "1"),
+    Column("product_toggle_rate", "Xnor bits toggling", "1"),
+    Column("constant_planes", "Constant planes"),
+    Column("acc_bits", "Accumulator bits needed", "bit"),
+    Column("acc_bound_bits", "Accumulator bits declared", "bit"),
+)
+
 DECISION = (
     Column("winner", "Best"),
     Column("design", "Design"),
@@ -161,7 +170,19 @@ BOOKKEEPING = (
     Column("source", "Source"),
 )
 
-_GROUPS = (IDENTITY, QUALITY, METRICS, CYCLE_PARTS, ENERGY_PARTS, AREA_PARTS, LUT_PARTS, LAYERS, DECISION, BOOKKEEPING)
+_GROUPS = (
+    IDENTITY,
+    QUALITY,
+    METRICS,
+    CYCLE_PARTS,
+    ENERGY_PARTS,
+    AREA_PARTS,
+    LUT_PARTS,
+    LAYERS,
+    DATA,
+    DECISION,
+    BOOKKEEPING,
+)
 COLUMNS: dict[str, Column] = {column.name: column for group in _GROUPS for column in group}
 
 

@@ -34,14 +34,16 @@ ALONE = {
     "onnx": ("workloads/onnx_",),
     "google": ("workloads/onnx_",),
     "safetensors": ("workloads/files.py",),
+    "yaml": ("workloads/zigzag_nest.py",),
     "typer": ("dse/cli.py",),
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
-    "numba": ("hwmodels/recurrence.py", "workloads/compiled.py"),
+    "numba": ("hwmodels/recurrence.py", "workloads/compiled_"),
+    "llvmlite": ("workloads/compiled_",),
     "onnxruntime": ("workloads/onnx_float.py",),
 }
 """Packages that only these files may import."""
-HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba")
+HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba", "yaml")
 
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

@@ -17,7 +17,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -39,10 +39,16 @@ from reports.columns import COLUMNS
 from tests.agreement.walk import Walk, stall, timeline, window
 from tests.workloads.qlinear_graphs import Graph, dynamic, small
 from tests.workloads.qonnx_builder import Builder, Levels, paper, unsigned
+from workloads import compiled
+from workloads.compiled import WORTHWHILE, Meter
+from workloads.layer_list import KINDS
 from workloads.layers import Conv
 from workloads.network import Input, Network, Node
 from workloads.onnx_import import load_onnx
 from workloads.onnx_operators import OPERATORS
+from workloads.tables import READERS
+from workloads.zigzag_nest import DIMS
+from workloads.zoo import NETWORKS, Decoding
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/*/*.md")])
@@ -119,6 +125,8 @@ def output(words: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
 )
 def test_page_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # By which way a network runs depends on how much the process has asked for; a page starts as its reader does.
+    monkeypatch.setattr(compiled, "METER", Meter(WORTHWHILE))
     scope: dict[str, Any] = {"__name__": "docs"}
     for fence in fences(path):
         options = dict(word.split("=", 1) for word in fence.words if "=" in word)
@@ -129,6 +137,21 @@ def test_page_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
                 run_python(fence, path, scope)
             else:
                 run_console(fence, monkeypatch)
+
+
+def test_zoo_table_is_the_zoo() -> None:
+    table = {row[0]: row[1:] for row in rows("networks.md", "<!-- checked: zoo -->")}
+    assert list(table) == list(NETWORKS)
+    for name, entry in NETWORKS.items():
+        network = entry(decoding=Decoding(phase="decode") if entry.decodes else None)
+        parameters, macs = entry.published.parameters, entry.published.macs
+        assert table[name] == [
+            f"{network.macs:,}",
+            f"{network.parameters:,}",
+            "–" if parameters is None else f"{parameters:,.0f}",
+            "–" if macs is None else f"{macs:.4g}",
+            entry.published.source,
+        ]
 
 
 def test_every_prompt_is_run() -> None:
@@ -217,6 +240,25 @@ def test_manifest_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = json.loads(Path("results/manifest.json").read_text(encoding="utf-8"))
     assert sorted(names(rows("results.md", "<!-- checked: manifest -->"))) == sorted(manifest)
     assert sorted(names(rows("results.md", "<!-- checked: manifest networks -->"))) == sorted(manifest["networks"][0])
+
+
+def test_layer_list_keys() -> None:
+    """Every kind of layer with its fields, those that may be left out in brackets."""
+    written = {row[0]: row[1].split(", ") for row in rows("tables.md", "<!-- checked: kinds -->")}
+    for name, kind in KINDS.items():
+        optional = {item.name for item in fields(kind) if item.default is not MISSING or "None" in str(item.type)}
+        keys = [f"[{item.name}]" if item.name in optional else item.name for item in fields(kind)]
+        assert written.pop(name) == keys, name
+    assert not written
+
+
+def test_zigzag_operators() -> None:
+    found = {name: row[1].split(", ") for row in rows("tables.md", "| operator_type |") for name in row[0].split(", ")}
+    assert found == {name: list(dims) for name, dims in DIMS.items()}
+
+
+def test_table_suffixes() -> None:
+    assert set(names(rows("tables.md", "| suffix |"))) == set(READERS)
 
 
 def test_imported_nodes() -> None:

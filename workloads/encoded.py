@@ -78,7 +78,7 @@ class HostLevels:
             raise ValueError("host levels: every sign must be -1 or +1")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Thresholds:
     """Unsigned code u of channel i = number of j with sign[i] * acc >= values[i, j]; the emitted odd code is 2u - (2^M - 1).
 
@@ -107,19 +107,21 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """Real outputs of the last layer, computed on the host: value = scale * acc + bias, both (channels,) float64.
+    """Real outputs of the last layer, computed on the host: value = scale * (acc + shift) + bias; its codes, if it emits any, as acc.
 
-    Where the last layer emits codes, they take the place of acc.
+    scale, bias: (channels,) float64. shift: (channels,) int64, 0 unless planes were folded (`workloads.constant_planes`).
     """
 
     scale: Floats
     bias: Floats
+    shift: Ints | None = None
 
     def __post_init__(self) -> None:
-        if self.scale.ndim != 1 or self.scale.shape != self.bias.shape:
-            raise ValueError(
-                f"affine: scale and bias must be (channels,), not {self.scale.shape} and {self.bias.shape}"
-            )
+        if self.shift is None:
+            object.__setattr__(self, "shift", np.zeros(self.scale.shape, np.int64))
+        shapes = {array.shape for array in (self.scale, self.bias, self.shift) if array is not None}
+        if self.scale.ndim != 1 or len(shapes) > 1:
+            raise ValueError(f"affine: scale, bias and shift must be (channels,), not {sorted(shapes)}")
         if not (np.isfinite(self.scale).all() and np.isfinite(self.bias).all()):
             raise ValueError("affine: scale and bias must be finite")
 
@@ -186,6 +188,10 @@ class EncodedNetwork:
 
     def __post_init__(self) -> None:
         _check_input_levels(self)
+        if self.network.more_inputs:
+            raise ValueError(
+                f"network {self.network.name!r}: must have one input to be encoded, not {len(self.network.inputs)}"
+            )
         if self.input_codes.bits != self.network.input.bits:
             raise ValueError(
                 f"network {self.network.name!r}: input codes must have {self.network.input.bits} bits, "

@@ -11,7 +11,8 @@ Taps outside the map run as code words of zero bits, code -(2^M - 1), and what t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import prod
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workloads import kernels
+from workloads import compiled, kernels
 from workloads.actions import Actions
 from workloads.encoded import Arrangement, Codes, EncodedNetwork, Parameters, Thresholds
 from workloads.encoding import (
@@ -54,12 +55,17 @@ from workloads.layers import (
     ceil_div,
     max_code,
 )
+from workloads.native import NativeWeights, native_sums, native_weights
 from workloads.network import Network
 from workloads.operands import Operand, operand, windows
 from workloads.products import Reals, product_sums, product_weights
 
 BATCH_ELEMENTS = 2**22
 """Elements of the largest map that one batch may hold: ResNet-18 at 8 x 8 bits then stays near 300 MB (measured)."""
+
+MACHINE_CODE = "machine code"
+WAYS = ("branches", f"branches, {MACHINE_CODE}", "products", f"products, {MACHINE_CODE}")
+"""Branches: M K planes, xnor and popcount. Products: the same integers from products of codes, where that is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,10 @@ class Prepared:
     operands: Mapping[str, Operand]
     products: Mapping[str, Reals]
     """Weight codes of the layers that are computed as integer products instead of branches."""
+    by_products: bool
+    """Whether layers may be computed as products of codes."""
+    natives: dict[str, NativeWeights | None]
+    """Weights as machine code reads them, laid out when a layer first needs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +91,12 @@ class Run:
     actions: counts of one image, by layer in network order.
     integers: raw accumulators (or codes, where a layer only hands codes on) by layer, (N, *out_shape) int64.
     codes: odd codes by network input and layer, (N, *shape) int64. Both are empty unless kept.
+    ways: by which way each contraction was computed, one of WAYS; several, in order, where batches took several.
     """
 
     outputs: Floats
     actions: Mapping[str, Actions]
+    ways: Mapping[str, str]
     integers: Mapping[str, Ints] = field(default_factory=dict)
     codes: Mapping[str, Ints] = field(default_factory=dict)
 
@@ -101,7 +113,7 @@ def run(
     """Infer real inputs (N, channels, height, width), or sequences (N, positions, features), `batch` images at a time (None: as memory allows).
 
     The result does not depend on `width` (8, 16, 32 or 64 bits a word) nor on `batch`; the actions depend on `width`.
-    `products` computes layers of many bits (`workloads.products`) as products of codes: the same integers, sooner.
+    `products` computes layers of many bits as products of codes where that is faster: the same integers, sooner.
     Raises ValueError for inputs of another shape or with NaN, OverflowError where a declared accumulator is too narrow.
     """
     return run_prepared(
@@ -121,7 +133,7 @@ def prepare(network: EncodedNetwork, *, width: int = 64, products: bool = False)
         if products and words is not None
     }
     chosen = {name: found for name, found in codes.items() if found is not None}
-    return Prepared(network, width, MappingProxyType(operands), MappingProxyType(chosen))
+    return Prepared(network, width, MappingProxyType(operands), MappingProxyType(chosen), products, {})
 
 
 def run_prepared(
@@ -138,6 +150,7 @@ def run_prepared(
     return Run(
         outputs=np.concatenate([part.outputs for part in parts]),
         actions=parts[0].actions,
+        ways={name: "; ".join(dict.fromkeys(part.ways[name] for part in parts)) for name in parts[0].ways},
         integers=_joined([part.integers for part in parts]),
         codes=_joined([part.codes for part in parts]),
     )
@@ -160,17 +173,20 @@ class _Emitted:
     sums: Integers
     codes: Bits | None
     actions: Actions
+    way: str | None = None
 
 
 def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
     encoded, network = prepared.encoded, prepared.encoded.network
     maps = {network.input.name: np.moveaxis(host_codes(encoded, inputs), 0, -1)}
-    actions, integers, left = {}, {}, {}
+    actions, ways, integers, left = {}, {}, {}, {}
     leaving = encoded.arrangement.layers if encoded.arrangement else (network.output.name,)
     for node in network.nodes:
         name = node.layer.name
         emitted = _layer(prepared, node.layer, [maps[source] for source in node.inputs])
         actions[name] = emitted.actions
+        if emitted.way is not None:
+            ways[name] = emitted.way
         if emitted.codes is not None:
             maps[name] = emitted.codes
         if name in leaving:
@@ -180,7 +196,7 @@ def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
     bits = {network.input.name: network.input.bits} | {layer.name: layer.out_bits or 0 for layer in network.layers}
     kept = {name: signed(_images_first(value), bits[name]) for name, value in maps.items()} if keep else {}
     outputs = _arranged([left[name] for name in leaving], encoded.arrangement)
-    return Run(outputs=outputs, actions=MappingProxyType(actions), integers=integers, codes=kept)
+    return Run(outputs=outputs, actions=MappingProxyType(actions), ways=ways, integers=integers, codes=kept)
 
 
 def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitted:
@@ -243,22 +259,46 @@ def _vector(layer: Vector, sources: Sequence[Bits], parameters: Parameters, widt
 def _contract(layer: Weighted, source: Bits, prepared: Prepared, parameters: Parameters) -> _Emitted:
     """Sums by branches or by products, what masked taps added taken back, and on to thresholds."""
     images, weights, width = source.shape[-1], prepared.operands[layer.name], prepared.width
-    if layer.name in prepared.products:
-        sums = product_sums(layer, source, prepared.products[layer.name], weights.dtype)
-        actions = _contraction_actions(layer, weights, width)
+    actions = _contraction_actions(layer, weights.words.size, width)
+    native = _native(layer, prepared, actions.xnor_words * images)
+    if native is not None:
+        sums, way = native_sums(layer, source, native), f"{native.way}, {MACHINE_CODE}"
+    elif layer.name in prepared.products:
+        sums, way = product_sums(layer, source, prepared.products[layer.name], weights.dtype), "products"
+        compiled.METER.count(actions.xnor_words * images)
     else:
-        sums, actions = _branch_sums(layer, windows(layer, source, width), weights, images)
+        sums, actions, way = _branch_sums(layer, windows(layer, source, width), weights, images)
     sums = sums.reshape(layer.out_channels, -1, images)
-    if weights.border.size:
-        sums[:, weights.border] += weights.correction[:, :, None].astype(weights.dtype)
-    return _finish(layer, sums.reshape(*layer.out_shape, images), parameters, actions, width)
+    kernels.add_columns(sums, weights.border, weights.correction)
+    return replace(_finish(layer, sums.reshape(*layer.out_shape, images), parameters, actions, width), way=way)
 
 
-def _branch_sums(layer: Weighted, read: Words, weights: Operand, images: int) -> tuple[Integers, Actions]:
+def _native(layer: Weighted, prepared: Prepared, words: int) -> NativeWeights | None:
+    """The layer's weights for machine code, or None where numpy does it: too little work so far, no numba, too wide a sum."""
+    if not compiled.METER.passed(words):
+        return None
+    compiled.METER.count(words)
+    if layer.name not in prepared.natives:
+        planes = prepared.encoded.parameters[layer.name].weights
+        assert planes is not None  # `operand` has refused the layer without
+        prepared.natives[layer.name] = native_weights(layer, planes, products=prepared.by_products)
+    return prepared.natives[layer.name]
+
+
+def _branch_way(branches: kernels.BranchSums) -> str:
+    return f"branches, {MACHINE_CODE}" if branches.machine_code else "branches"
+
+
+def _branch_sums(layer: Weighted, read: Words, weights: Operand, images: int) -> tuple[Integers, Actions, str]:
     """acc = max|x| max|c_w| n - 2 sum_mk 2^(m+k) popcount, where 2 sum <= 2 bound: `operand` chose the dtype."""
     if layer.ternary:
         planes = [kernels.branch_sums(weights.words[[plane]], read, weights.dtype) for plane in (0, 1)]
-        branches = kernels.BranchSums(planes[0].sums + planes[1].sums, 2 * planes[0].xnor_words, 2 * planes[0].combines)
+        branches = replace(
+            planes[0],
+            sums=planes[0].sums + planes[1].sums,
+            xnor_words=2 * planes[0].xnor_words,
+            combines=2 * planes[0].combines,
+        )
     else:
         branches = kernels.branch_sums(weights.words, read, weights.dtype)
     sums = branches.sums
@@ -269,7 +309,7 @@ def _branch_sums(layer: Weighted, read: Words, weights: Operand, images: int) ->
         rows = kernels.code_sums(read, layer.reduction)
         sums += (layer.weight_offset * rows[:, None]).astype(sums.dtype)
         actions = Actions(correction_words=read.size // images, correction_adds=sums.size // images)
-    return sums, actions + Actions(
+    counted = Actions(
         xnor_words=words,
         accumulations=words,
         combines=branches.combines // images,
@@ -278,6 +318,7 @@ def _branch_sums(layer: Weighted, read: Words, weights: Operand, images: int) ->
         activation_writes=read.size // images,
         weight_writes=weights.words.size,
     )
+    return sums, actions + counted, _branch_way(branches)
 
 
 def _multiply(layer: MatMul, sources: Sequence[Bits], parameters: Parameters, width: int) -> _Emitted:
@@ -310,7 +351,8 @@ def _multiply(layer: MatMul, sources: Sequence[Bits], parameters: Parameters, wi
         correction_adds=sums.size // images * (bool(layer.weight_offset) + bool(layer.act_offset)),
     )
     by_image = sums.reshape(images, *layer.out_shape).transpose(1, 2, 3, 0)
-    return _finish(layer, np.ascontiguousarray(by_image), parameters, actions, width)
+    done = _finish(layer, np.ascontiguousarray(by_image), parameters, actions, width)
+    return replace(done, way=_branch_way(branches))
 
 
 def _by_head(layer: MatMul, source: Bits, over_positions: bool) -> Bits:
@@ -321,7 +363,8 @@ def _by_head(layer: MatMul, source: Bits, over_positions: bool) -> Bits:
     return np.ascontiguousarray(heads).reshape(-1, *heads.shape[2:])
 
 
-def _contraction_actions(layer: Weighted, weights: Operand, width: int) -> Actions:
+@lru_cache(maxsize=1024)
+def _contraction_actions(layer: Weighted, weight_words: int, width: int) -> Actions:
     """What branches would have done, from sizes; the tests hold it equal to what they count."""
     window, groups = words_per_window(layer, width), layer.groups if isinstance(layer, Conv) else 1
     combines = layer.act_bits * layer.weight_bits * layer.out_channels * layer.positions
@@ -333,7 +376,7 @@ def _contraction_actions(layer: Weighted, weights: Operand, width: int) -> Actio
         activation_reads=combines * window,
         weight_reads=combines * window,
         activation_writes=read,
-        weight_writes=weights.words.size,
+        weight_writes=weight_words,
         correction_words=read * corrected,
         correction_adds=layer.out_channels * layer.positions * corrected,
     )
@@ -368,13 +411,17 @@ def _passed(layer: Vector | Move | Free, passed: Bits, actions: Actions) -> _Emi
     return _Emitted(signed(passed, layer.out_bits or 0), passed, actions)
 
 
+@lru_cache(maxsize=1024)
 def _levels(thresholds: Thresholds, dtype: np.dtype[Any]) -> tuple[Integers, Integers]:
     """Signs and levels in the dtype of the sums; levels beyond its range compare as its largest and smallest value do.
 
     Exact because no sum reaches either end: int32 sums stay within +-2^30.
     """
     ends = np.iinfo(dtype)
-    return thresholds.sign.astype(dtype), np.clip(thresholds.values, ends.min, ends.max).astype(dtype)
+    values = thresholds.values
+    if values.min() < ends.min or values.max() > ends.max:
+        values = np.clip(values, ends.min, ends.max)
+    return thresholds.sign.astype(dtype), values.astype(dtype)
 
 
 def _check_fits(layer: Contraction | Vector, sums: Integers, declared: int | None) -> None:
@@ -399,12 +446,13 @@ def _plane_words(layer: Layer, planes: int, width: int) -> int:
 
 
 def _outputs(layer: Layer, emitted: _Emitted, parameters: Parameters) -> Floats:
-    """value = scale * x + bias per channel, x the codes or else the sums: the first floats since the input was quantized."""
+    """value = scale * (x + shift) + bias per channel, x the codes or else the sums: the first floats since the input was quantized."""
     codes = None if emitted.codes is None else signed(emitted.codes, layer.out_bits or 0)
-    values = _images_first(emitted.sums if codes is None else codes).astype(np.float64)
-    if parameters.affine is not None:
-        values = values * parameters.affine.scale[:, None, None] + parameters.affine.bias[:, None, None]
-    return values
+    exact, affine = _images_first(emitted.sums if codes is None else codes), parameters.affine
+    if affine is None or affine.shift is None:
+        return exact.astype(np.float64)
+    scale, bias, shift = (array[:, None, None] for array in (affine.scale, affine.bias, affine.shift))
+    return np.asarray((exact + shift) * scale + bias, np.float64)
 
 
 def _arranged(maps: Sequence[Floats], arrangement: Arrangement | None) -> Floats:

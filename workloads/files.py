@@ -1,14 +1,14 @@
 """Encoded networks in a file: safetensors with packed planes as tensors and everything else as one JSON text.
 
 Metadata of the file: `format` is dse-network, `version` is 1, `header` is JSON with keys
-  network     name, input {name, shape, bits}, nodes [{inputs, layer {layer: one of LAYERS, ...}}]
+  network     name, inputs [{name, shape, bits}], nodes [{inputs, layer {layer: one of layer_list.KINDS, ...}}]
   codes       bits, step, offset, highest of the network input
   host_levels whether the host quantizes by levels of its own
   parameters  by layer name: acc_bits, the list of its tensors, and the function of a host layer (`workloads.host_files`)
   arrangement how the host puts the outputs of several layers in place, or null
   source      provenance, text to text
 Tensors are named <layer>/<tensor>: weights uint64 (K, out, words); threshold_signs int64 (channels,), threshold_values
-int64 (channels, levels); affine_scale, affine_bias float64 (channels,); constant_0, ... float32 of a host function. Host
+int64 (channels, levels); affine_scale, affine_bias float64 and affine_shift int64 (channels,); constant_0, ... float32 of a host function. Host
 levels are host_signs int64 (rows,) and host_values float32 (rows, levels). The same network gives the same bytes. Only this
 file and `host_files` turn such dicts into records; nothing is ever executed from a file.
 """
@@ -36,26 +36,12 @@ from workloads.host_files import (
     function_header,
     function_tensors,
 )
-from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool, Shuffle, Slice, Upsample
+from workloads.layer_list import KINDS
+from workloads.layers import Layer
 from workloads.network import Input, Network, Node
 
 FORMAT = "dse-network"
 VERSION = "1"
-
-LAYERS: dict[str, type[Layer]] = {
-    "conv": Conv,
-    "dense": Dense,
-    "matmul": MatMul,
-    "pool": Pool,
-    "add": Add,
-    "upsample": Upsample,
-    "concat": Concat,
-    "shuffle": Shuffle,
-    "slice": Slice,
-    "flatten": Flatten,
-    "host": Host,
-}
-"""Kinds of layers by the name that files give them."""
 
 _LENGTHS = {
     "in_shape": 3,
@@ -84,6 +70,7 @@ _DTYPES = {
     "affine_bias": "F64",
     "host_signs": "I64",
     "host_values": "F32",
+    "affine_shift": "I64",
 }
 _HOST = ("host_signs", "host_values")
 
@@ -170,6 +157,7 @@ def _tensors(parameters: Parameters) -> dict[str, npt.NDArray[Any]]:
     if parameters.affine is not None:
         found["affine_scale"] = parameters.affine.scale.astype(np.float64, order="C")
         found["affine_bias"] = parameters.affine.bias.astype(np.float64, order="C")
+        found["affine_shift"] = np.asarray(parameters.affine.shift).astype(np.int64, order="C")
     return found | ({} if parameters.host is None else function_tensors(parameters.host))
 
 
@@ -178,12 +166,12 @@ def _host(parameters: Parameters) -> dict[str, Any] | None:
 
 
 def network_header(network: Network) -> dict[str, Any]:
-    kinds = {record: kind for kind, record in LAYERS.items()}
+    kinds = {record: kind for kind, record in KINDS.items()}
     nodes = [
         {"inputs": list(node.inputs), "layer": {"layer": kinds[type(node.layer)]} | _record(node.layer)}
         for node in network.nodes
     ]
-    return {"name": network.name, "input": _record(network.input), "nodes": nodes}
+    return {"name": network.name, "inputs": [_record(item) for item in network.inputs], "nodes": nodes}
 
 
 def _record(record: Layer | Input | Codes) -> dict[str, Any]:
@@ -231,7 +219,11 @@ def _own_tensors(layer: str, entry: Any) -> list[str]:
     own = _keys(where, entry, ("acc_bits", "tensors", "host"))["tensors"]
     if not isinstance(own, list) or not all(isinstance(name, str) and _known(name, entry["host"]) for name in own):
         raise ValueError(f"{where}: tensors must be a list out of {sorted(set(_DTYPES) - set(_HOST))}, not {own!r}")
-    for one, other in (("threshold_signs", "threshold_values"), ("affine_scale", "affine_bias")):
+    for one, other in (
+        ("threshold_signs", "threshold_values"),
+        ("affine_scale", "affine_bias"),
+        ("affine_scale", "affine_shift"),
+    ):
         if (one in own) != (other in own):
             raise ValueError(f"{where}: {one} and {other} must be given together")
     return own
@@ -258,7 +250,7 @@ def _parameters(layer: str, entry: Any, tensors: Tensors) -> Parameters:
     where = f"parameters of {layer!r}"
     try:
         thresholds = Thresholds(own["threshold_signs"], own["threshold_values"]) if "threshold_signs" in own else None
-        affine = Affine(own["affine_scale"], own["affine_bias"]) if "affine_scale" in own else None
+        affine = Affine(own["affine_scale"], own["affine_bias"], own["affine_shift"]) if "affine_scale" in own else None
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     host = None if entry["host"] is None else function_from(where, entry["host"], own)
@@ -267,12 +259,15 @@ def _parameters(layer: str, entry: Any, tensors: Tensors) -> Parameters:
 
 
 def network_from_header(entry: Any) -> Network:
-    network = _keys("network", entry, ("name", "input", "nodes"))
-    if not isinstance(network["nodes"], list):
-        raise ValueError(f"network: nodes must be a list, not {network['nodes']!r}")
-    source = Input(**_values("input", network["input"], Input))
+    network = _keys("network", entry, ("name", "inputs", "nodes"))
+    for name in ("inputs", "nodes"):
+        if not isinstance(network[name], list):
+            raise ValueError(f"network: {name} must be a list, not {network[name]!r}")
+    if not network["inputs"]:
+        raise ValueError("network: inputs must hold at least one")
+    first, *more = (Input(**_values(f"input {index}", item, Input)) for index, item in enumerate(network["inputs"]))
     nodes = tuple(_node(index, node) for index, node in enumerate(network["nodes"]))
-    return Network(_value("network", "name", network["name"]), source, nodes)
+    return Network(_value("network", "name", network["name"]), first, nodes, tuple(more))
 
 
 def _node(index: int, entry: Any) -> Node:
@@ -282,10 +277,10 @@ def _node(index: int, entry: Any) -> Node:
     if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
         raise ValueError(f"{where}: inputs must be a list of names, not {inputs!r}")
     kind = layer.get("layer")
-    if not isinstance(kind, str) or kind not in LAYERS:
-        raise ValueError(f"{where}: layer must be one of {sorted(LAYERS)}, not {kind!r}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"{where}: layer must be one of {sorted(KINDS)}, not {kind!r}")
     values = {name: value for name, value in layer.items() if name != "layer"}
-    return Node(LAYERS[kind](**_values(f"{where} ({kind})", values, LAYERS[kind])), tuple(inputs))
+    return Node(KINDS[kind](**_values(f"{where} ({kind})", values, KINDS[kind])), tuple(inputs))
 
 
 def _codes(entry: Any) -> Codes:

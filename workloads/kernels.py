@@ -7,14 +7,14 @@ machine's width; every other array is integer too: no float passes through this 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from workloads.compiled import COLUMNS, WORTHWHILE, Meter
+from workloads import compiled
 from workloads.encoding import Bits, Ints, Words, bit_planes, pack
 from workloads.vector_layers import Taps
 
@@ -30,8 +30,6 @@ ROW = 4096
 # Levels up to which counting beats searching: by 5 at 2 bits, 2.6 at 4, 1.9 at 6 (measured).
 FEW_LEVELS = 63
 
-METER = Meter(WORTHWHILE)
-
 
 @dataclass(frozen=True, slots=True)
 class BranchSums:
@@ -40,6 +38,7 @@ class BranchSums:
     sums: Integers
     xnor_words: int
     combines: int
+    machine_code: bool = False
 
 
 def branch_sums(left: Words, right: Words, dtype: npt.DTypeLike) -> BranchSums:
@@ -50,16 +49,15 @@ def branch_sums(left: Words, right: Words, dtype: npt.DTypeLike) -> BranchSums:
     """
     if left.shape[3] > right.shape[3]:
         swapped = branch_sums(right, left, dtype)
-        return BranchSums(swapped.sums.transpose(0, 2, 1), swapped.xnor_words, swapped.combines)
+        return replace(swapped, sums=swapped.sums.transpose(0, 2, 1))
     sums = np.zeros((left.shape[2], left.shape[3], right.shape[3]), dtype=dtype)
     combines = sums.size * left.shape[0] * right.shape[0]
-    compiled = METER.kernel(combines * left.shape[1], left.dtype)
-    if compiled is not None:
-        for start in range(0, right.shape[3], COLUMNS):
-            part = np.zeros_like(sums[:, :, start : start + COLUMNS], order="C")
-            compiled(np.ascontiguousarray(left), np.ascontiguousarray(right[..., start : start + COLUMNS]), part)
-            sums[:, :, start : start + COLUMNS] = part
-        return BranchSums(sums, combines * left.shape[1], combines)
+    compiled.METER.count(combines * left.shape[1])
+    if compiled.METER.passed() and _fits_32_bits(left, right):
+        from workloads.compiled_branches import sums_of_words
+
+        found = sums_of_words(left, right).astype(dtype, copy=False)
+        return BranchSums(found, combines * left.shape[1], combines, machine_code=True)
     xnor_words = combines = 0
     for groups, rows, columns in _tiles(*sums.shape):
         tile = sums[groups, rows, columns]
@@ -69,6 +67,12 @@ def branch_sums(left: Words, right: Words, dtype: npt.DTypeLike) -> BranchSums:
             tile += np.left_shift(scratch.wide, low + high, dtype=dtype, casting="unsafe")
             combines += tile.size
     return BranchSums(sums, xnor_words, combines)
+
+
+def _fits_32_bits(left: Words, right: Words) -> bool:
+    """Whether twice sum_{m,k} 2^(m+k) * bits of a vector stays below 2^31."""
+    bits = left.shape[1] * left.dtype.itemsize * 8
+    return bool(bits << (left.shape[0] + right.shape[0]) < 2**30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,30 @@ def pad(maps: npt.NDArray[Any], pads: Pads, value: int) -> npt.NDArray[Any]:
     return np.pad(maps, [(0, 0)] * (maps.ndim - 3) + [(top, bottom), (left, right), (0, 0)], constant_values=value)
 
 
+def add_columns(sums: Integers, border: Ints, correction: Ints) -> None:
+    """sums[:, border[i]] += correction[:, i], in place; sums: (channels, positions, images). Machine code as `emit`."""
+    if not border.size:
+        return
+    if compiled.METER.passed() and sums.flags.c_contiguous:
+        from workloads import compiled_maps
+
+        compiled_maps.add_columns(sums, border, correction)
+    else:
+        sums[:, border] += correction[:, :, None].astype(sums.dtype)
+
+
 def emit(sums: Integers, sign: Integers, values: Integers) -> Bits:
     """Unsigned codes u = number of j with sign[i] * sums[i] >= values[i, j].
 
     sums: (channels, n); sign: (channels,) of +-1; values: (channels, 2^M - 1) ascending; all of one dtype. Returns
-    (channels, n) uint8.
+    (channels, n) uint8. Machine code where it has been fetched.
     """
+    if sums.dtype == np.int32 and compiled.METER.passed():
+        from workloads import compiled_maps
+
+        codes: Bits = np.empty(sums.shape, np.uint8)
+        compiled_maps.emit(np.ascontiguousarray(sums), sign, np.ascontiguousarray(values), codes)
+        return codes
     signed = sums if (sign == 1).all() else sums * sign[:, None]
     return _counted(signed, values) if values.shape[1] <= FEW_LEVELS else _searched(signed, values)
 

@@ -46,16 +46,23 @@ class Node:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in an order in which every input comes before its reader. Raises ValueError where two layers do not meet."""
+    """Layers in an order in which every input comes before its reader. Raises ValueError where two layers do not meet.
+
+    Most networks have one input. In a table whose rows stand alone every layer reads a map of its own from the host:
+    `more_inputs` are those besides the first, and each is there from its first reader to its last.
+    """
 
     name: str
     input: Input
     nodes: tuple[Node, ...]
+    more_inputs: tuple[Input, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.nodes:
             raise ValueError(f"network {self.name!r}: at least one layer must be given")
-        known: dict[str, tuple[Shape, int | None]] = {self.input.name: (self.input.shape, self.input.bits)}
+        known: dict[str, tuple[Shape, int | None]] = {item.name: (item.shape, item.bits) for item in self.inputs}
+        if len(known) < len(self.inputs):
+            raise ValueError(f"network {self.name!r}: names of inputs must be unique")
         for node in self.nodes:
             if node.layer.name in known:
                 raise ValueError(
@@ -63,6 +70,11 @@ class Network:
                 )
             _check_meeting(node, known)
             known[node.layer.name] = (node.layer.out_shape, node.layer.out_bits)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """Everything that the host hands over."""
+        return (self.input, *self.more_inputs)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -134,8 +146,8 @@ def with_bits(network: Network, bits: Mapping[str, tuple[int, int]]) -> Network:
         )
     wanted = _wanted_bits(network, bits)
     nodes = tuple(Node(_requantize(node, bits, wanted), node.inputs) for node in network.nodes)
-    source = replace(network.input, bits=wanted.get(network.input.name, network.input.bits))
-    return Network(network.name, source, nodes)
+    first, *more = (replace(item, bits=wanted.get(item.name, item.bits)) for item in network.inputs)
+    return Network(network.name, first, nodes, tuple(more))
 
 
 def _wanted_bits(network: Network, bits: Mapping[str, tuple[int, int]]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The accumulators of a layer as products of its codes in floating point: the same integers, faster than planes at many bits.
 
 Exact, because no sum, in whatever order it is made, reaches the integers that the type cannot hold: 2^24 in float32, 2^53 in
-float64. At M K = 16 and above it needs less time than M K branches (`benchmarks/executor.py`).
+float64. At M K = 16 and above numpy needs less time for it than for M K branches; machine code has products of its own (`native.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workloads.layers import Conv, Weighted, max_code
 Reals = npt.NDArray[np.floating[Any]]
 
 LEAST_BRANCHES = 16
-"""M K from which products are faster than branches, also those of machine code."""
+"""M K from which products in floating point are faster than branches in numpy."""
 
 CHUNK = 2**23
 """Elements of the windows of one product: 32 to 64 MiB."""

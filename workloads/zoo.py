@@ -1,172 +1,213 @@
-"""Built-in networks: the two classifiers of arXiv:1905.13389 as shapes, at any M and K.
+"""Built-in networks as shapes, at any M and K.
 
-    NETWORKS["resnet18"](2, 2).macs
-
-They carry no weights: what a chip costs depends on shapes alone. The first layer reads `input_bits`-bit codes of an
-unsigned image from the host; every hidden map has M-bit codes; the last layer hands raw sums to the host.
+NETWORKS["resnet18"](2, 2).macs
+NETWORKS["llama2_7b"](8, 4, decoding=Decoding(phase="decode", context=2048)).macs
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool, Shape
-from workloads.network import Input, Network, Node
+from workloads.network import Network
+from workloads.zoo_classifiers import (
+    alexnet,
+    cifar_convnet,
+    googlenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    resnet18,
+    resnet34,
+    resnet50,
+    vgg16,
+)
+from workloads.zoo_finn import cnv, fully_connected
+from workloads.zoo_scenes import deeplab, ssd_resnet18, unet
+from workloads.zoo_transformers import BITNET_2B, LLAMA2_7B, Decoder, Decoding, decoder, vit_small
+
+Build = Callable[[int, int, int], Network]
+"""M, K and bits of the network input to a network."""
 
 
-class Build(Protocol):
-    """A network at M-bit activations and K-bit weights."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Totals that others print: parameters and multiply-accumulates, None where nobody does. `source` says who."""
 
-    def __call__(self, m: int = 1, k: int = 1, *, input_bits: int = 8) -> Network:
-        """Build it. Raises ValueError for bits outside 1..8."""
+    parameters: float | None
+    macs: float | None
+    source: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ZooEntry:
-    """A built-in network: what a list prints about it, and the function that builds it. Calling the entry builds."""
+    """A built-in network: what a list prints about it, and how to build it. Calling the entry builds."""
 
     name: str
     description: str
     source: str
-    build: Build
-
-    def __call__(self, m: int = 1, k: int = 1, *, input_bits: int = 8) -> Network:
-        """Build it. Raises ValueError for bits outside 1..8."""
-        return self.build(m, k, input_bits=input_bits)
-
-
-@dataclass
-class _Chain:
-    """A network under construction: every layer reads the newest map unless told otherwise."""
-
-    input: Input
-    m: int
-    k: int
-    nodes: list[Node] = field(default_factory=list)
+    published: Published
+    build: Build | None = None
+    decoder: Decoder | None = None
+    ternary: bool = False
 
     @property
-    def name(self) -> str:
-        """Name of the newest map."""
-        return self.nodes[-1].layer.name if self.nodes else self.input.name
+    def decodes(self) -> bool:
+        """Whether it is a language model, which has a phase, a context and a batch."""
+        return self.decoder is not None
 
-    @property
-    def shape(self) -> Shape:
-        """Shape of the newest map."""
-        return self.nodes[-1].layer.out_shape if self.nodes else self.input.shape
+    def __call__(self, m: int = 1, k: int = 1, *, input_bits: int = 8, decoding: Decoding | None = None) -> Network:
+        """Build it. Raises ValueError for bits outside 1..8, and for a decoding where there is none.
 
-    def append(self, layer: Layer, *inputs: str) -> None:
-        """Add a layer behind the newest map, or behind `inputs`."""
-        self.nodes.append(Node(layer, inputs or (self.name,)))
-
-    def conv(
-        self, name: str, channels: int, kernel: int, *, stride: int = 1, source: tuple[str, Shape] | None = None
-    ) -> None:
-        """A square convolution padded by half its kernel; the one that reads the image pads with the code of zero."""
-        read, shape = source or (self.name, self.shape)
-        first, pad = read == self.input.name, kernel // 2
-        layer = Conv(
-            name=name,
-            in_shape=shape,
-            out_channels=channels,
-            kernel=(kernel, kernel),
-            act_bits=self.input.bits if first else self.m,
-            weight_bits=self.k,
-            out_bits=self.m,
-            stride=(stride, stride),
-            padding=(pad, pad, pad, pad),
-            pad_code=-(2**self.input.bits - 1) if first else None,
-            from_host=first,
-        )
-        self.append(layer, read)
-
-    def max_pool(self, name: str, kernel: int, *, stride: int, pad: int = 0) -> None:
-        """A square max pool."""
-        layer = Pool(
-            name=name,
-            kind="max",
-            in_shape=self.shape,
-            kernel=(kernel, kernel),
-            act_bits=self.m,
-            out_bits=self.m,
-            stride=(stride, stride),
-            padding=(pad, pad, pad, pad),
-        )
-        self.append(layer)
-
-    def dense(self, name: str, outputs: int, *, in_shape: Shape, out_bits: int | None) -> None:
-        """A fully connected layer over the map `in_shape`, flattened or not."""
-        layer = Dense(
-            name=name,
-            in_shape=in_shape,
-            out_channels=outputs,
-            act_bits=self.m,
-            weight_bits=self.k,
-            out_bits=out_bits,
-        )
-        self.append(layer)
-
-    def network(self, name: str) -> Network:
-        """The finished network."""
-        return Network(name, self.input, tuple(self.nodes))
+        A language model's input are M-bit embeddings, and the weights of a ternary one are ternary where K = 2.
+        """
+        if self.decoder is not None:
+            ternary = self.ternary and k == 2
+            return decoder(self.name, self.decoder, m, k, decoding or Decoding(), ternary=ternary)
+        if decoding is not None:
+            raise ValueError(f"network {self.name!r}: phase, context and batch are those of language models")
+        assert self.build is not None
+        return self.build(m, k, input_bits)
 
 
-def cifar_convnet(m: int = 1, k: int = 1, *, input_bits: int = 8) -> Network:
-    """2x128C3-MP2-2x256C3-MP2-2x512C3-MP2-2x1024FC-10 on 32x32 RGB: 3x3 kernels, pad 1, stride 1."""
-    chain = _Chain(Input(name="image", shape=(3, 32, 32), bits=input_bits), m, k)
-    for stage, channels in enumerate((128, 256, 512), start=1):
-        chain.conv(f"conv{stage}a", channels, 3)
-        chain.conv(f"conv{stage}b", channels, 3)
-        chain.max_pool(f"pool{stage}", 2, stride=2)
-    features = chain.shape
-    chain.append(Flatten(name="flatten", in_shape=features, act_bits=m))
-    chain.dense("fc1", 1024, in_shape=features, out_bits=m)
-    chain.dense("fc2", 1024, in_shape=(1024, 1, 1), out_bits=m)
-    chain.dense("fc3", 10, in_shape=(1024, 1, 1), out_bits=None)
-    return chain.network("cifar_convnet")
-
-
-def resnet18(m: int = 1, k: int = 1, *, input_bits: int = 8) -> Network:
-    """conv 7x7/2, max pool 3x3/2, four stages of two basic blocks (64, 128, 256, 512), global average pool, fc 1000."""
-    chain = _Chain(Input(name="image", shape=(3, 224, 224), bits=input_bits), m, k)
-    chain.conv("conv1", 64, 7, stride=2)
-    chain.max_pool("maxpool", 3, stride=2, pad=1)
-    for stage, channels in enumerate((64, 128, 256, 512), start=1):
-        for block in (0, 1):
-            _basic_block(chain, f"layer{stage}.{block}", channels, stride=2 if stage > 1 and block == 0 else 1)
-    window = chain.shape[1:]
-    average = Pool(name="avgpool", kind="average", in_shape=chain.shape, kernel=window, act_bits=m, out_bits=m)
-    chain.append(average)
-    chain.dense("fc", 1000, in_shape=chain.shape, out_bits=None)
-    return chain.network("resnet18")
-
-
-def _basic_block(chain: _Chain, name: str, channels: int, *, stride: int) -> None:
-    """Two 3x3 convolutions and the shortcut, a 1x1 convolution where the shape changes; all branches carry M bits."""
-    source = (chain.name, chain.shape)
-    chain.conv(f"{name}.conv1", channels, 3, stride=stride)
-    chain.conv(f"{name}.conv2", channels, 3)
-    branch, shortcut = chain.name, source[0]
-    if source[1] != chain.shape:
-        chain.conv(f"{name}.downsample", channels, 1, stride=stride, source=source)
-        shortcut = chain.name
-    chain.append(Add(name=f"{name}.add", in_shape=chain.shape, act_bits=chain.m, out_bits=chain.m), branch, shortcut)
+def _torchvision(parameters: float, giga_macs: float) -> Published:
+    return Published(parameters=parameters, macs=giga_macs * 1e9, source="torchvision model zoo (num_params, GFLOPS)")
 
 
 _ENTRIES = (
     ZooEntry(
-        "cifar_convnet",
-        "CIFAR-10 ConvNet of BinaryConnect and BNN: six 3x3 convolutions, three fully connected layers",
-        "Courbariaux et al., arXiv:1511.00363 and arXiv:1602.02830; used by arXiv:1905.13389 Table 3",
-        cifar_convnet,
+        name="cifar_convnet",
+        description="CIFAR-10 ConvNet of BinaryConnect and BNN: six 3x3 convolutions, three fully connected layers",
+        source="Courbariaux et al., arXiv:1511.00363 and arXiv:1602.02830; used by arXiv:1905.13389 Table 3",
+        published=Published(parameters=14.0e6, macs=None, source="arXiv:1602.02830; counted by hand in the test"),
+        build=cifar_convnet,
     ),
     ZooEntry(
-        "resnet18",
-        "ResNet-18 for ImageNet, 224x224: eight residual blocks of two 3x3 convolutions",
-        "He et al., arXiv:1512.03385 Table 1 (projection shortcuts, option B); used by arXiv:1905.13389 Table 3",
-        resnet18,
+        name="alexnet",
+        description="AlexNet in one tower, 224x224",
+        source="Krizhevsky, arXiv:1404.5997",
+        published=_torchvision(61_100_840, 0.714),
+        build=alexnet,
+    ),
+    ZooEntry(
+        name="vgg16",
+        description="VGG-16, configuration D, 224x224",
+        source="Simonyan and Zisserman, arXiv:1409.1556",
+        published=_torchvision(138_357_544, 15.47),
+        build=vgg16,
+    ),
+    ZooEntry(
+        name="googlenet",
+        description="GoogLeNet, nine inception modules, 224x224",
+        source="Szegedy et al., arXiv:1409.4842, as torchvision builds it",
+        published=_torchvision(6_624_904, 1.498),
+        build=googlenet,
+    ),
+    ZooEntry(
+        name="resnet18",
+        description="ResNet-18 for ImageNet, 224x224: eight residual blocks of two 3x3 convolutions",
+        source="He et al., arXiv:1512.03385 Table 1 (projection shortcuts, option B); used by arXiv:1905.13389 Table 3",
+        published=_torchvision(11_689_512, 1.814),
+        build=resnet18,
+    ),
+    ZooEntry(
+        name="resnet34",
+        description="ResNet-34 for ImageNet, 224x224: sixteen residual blocks of two 3x3 convolutions",
+        source="He et al., arXiv:1512.03385 Table 1",
+        published=_torchvision(21_797_672, 3.664),
+        build=resnet34,
+    ),
+    ZooEntry(
+        name="resnet50",
+        description="ResNet-50 v1.5 for ImageNet, 224x224: sixteen bottleneck blocks",
+        source="He et al., arXiv:1512.03385 Table 1; stride in the 3x3 convolution",
+        published=_torchvision(25_557_032, 4.089),
+        build=resnet50,
+    ),
+    ZooEntry(
+        name="mobilenet_v1",
+        description="MobileNet, width 1.0, 224x224: depthwise separable convolutions",
+        source="Howard et al., arXiv:1704.04861 Table 1",
+        published=Published(parameters=4.2e6, macs=569e6, source="arXiv:1704.04861 Table 8"),
+        build=mobilenet_v1,
+    ),
+    ZooEntry(
+        name="mobilenet_v2",
+        description="MobileNet v2, width 1.0, 224x224: inverted residuals",
+        source="Sandler et al., arXiv:1801.04381 Table 2",
+        published=_torchvision(3_504_872, 0.301),
+        build=mobilenet_v2,
+    ),
+    ZooEntry(
+        name="cnv",
+        description="CNV of FINN on 32x32 images: six 3x3 convolutions without padding, three fully connected layers",
+        source="Umuroglu et al., arXiv:1612.07119",
+        published=Published(parameters=1_542_848, macs=None, source="Pappalardo et al., arXiv:2206.07527 Table II"),
+        build=cnv,
+    ),
+    ZooEntry(
+        name="tfc",
+        description="TFC of FINN on digits: 784-64-64-64-10",
+        source="Umuroglu et al., arXiv:1612.07119",
+        published=Published(parameters=59_008, macs=59_008, source="Pappalardo et al., arXiv:2206.07527 Table II"),
+        build=fully_connected("tfc", 64),
+    ),
+    ZooEntry(
+        name="lfc",
+        description="LFC of FINN on digits: 784-1024-1024-1024-10",
+        source="Umuroglu et al., arXiv:1612.07119",
+        published=Published(parameters=2.9e6, macs=2.9e6, source="arXiv:1612.07119 Table 3: 5.8 MOP a frame"),
+        build=fully_connected("lfc", 1024),
+    ),
+    ZooEntry(
+        name="ssd_resnet18",
+        description="SSD 300 on ResNet-18, VOC classes: the detection network of the paper",
+        source="Liu et al., arXiv:1512.02325; layers as in NVIDIA's SSD with backbone resnet18; arXiv:1905.13389 Table 4",
+        published=Published(parameters=None, macs=None, source="none found; the test counts it by hand"),
+        build=ssd_resnet18,
+    ),
+    ZooEntry(
+        name="deeplabv3_resnet50",
+        description="DeepLab v3 on ResNet-50, output stride 8, 520x520",
+        source="Chen et al., arXiv:1706.05587, as torchvision builds it, without the auxiliary head",
+        published=_torchvision(42_004_074, 178.722),
+        build=deeplab,
+    ),
+    ZooEntry(
+        name="unet",
+        description="U-Net, padded, 512x512, two classes",
+        source="Ronneberger et al., arXiv:1505.04597, with padding and batch norm as in the widely used PyTorch version",
+        published=Published(
+            parameters=31_037_698, macs=None, source="milesial/Pytorch-UNet, n_channels=3, n_classes=2"
+        ),
+        build=unet,
+    ),
+    ZooEntry(
+        name="vit_s",
+        description="ViT-S/16, 224x224: twelve blocks of six heads",
+        source="Touvron et al., arXiv:2012.12877 (DeiT-S)",
+        published=Published(parameters=22_050_664, macs=4.6e9, source="arXiv:2012.12877 Table 1 and DeiT-S weights"),
+        build=vit_small,
+    ),
+    ZooEntry(
+        name="bitnet_2b",
+        description="BitNet b1.58 2B4T: ternary weights where K is 2, grouped queries; prefill or decode",
+        source="Ma et al., arXiv:2504.12285",
+        published=Published(parameters=2.4e9, macs=None, source="arXiv:2504.12285 (2.4 B with embeddings)"),
+        decoder=BITNET_2B,
+        ternary=True,
+    ),
+    ZooEntry(
+        name="llama2_7b",
+        description="Llama 2 7B decoder; prefill or decode",
+        source="Touvron et al., arXiv:2307.09288",
+        published=Published(
+            parameters=6_738_415_616, macs=None, source="Llama-2-7b weights (parameters of the checkpoint)"
+        ),
+        decoder=LLAMA2_7B,
     ),
 )
 
 NETWORKS: dict[str, ZooEntry] = {entry.name: entry for entry in _ENTRIES}
 """Built-in networks by name."""
+
+__all__ = ["NETWORKS", "Decoding", "Published", "ZooEntry"]

@@ -18,10 +18,10 @@ from hwmodels.analytical import evaluate_mapping
 from hwmodels.design import Design
 from hwmodels.geometry import geometry, reduction
 from hwmodels.mapping import Mapping
-from tests.hwmodels.samples import random_conv, random_layer
+from tests.hwmodels.samples import random_any_layer, random_conv
 from workloads.actions import Actions
 from workloads.executor import run
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool, ceil_div
+from workloads.layers import Add, Conv, Dense, Flatten, Layer, MatMul, Pool, ceil_div, sources
 from workloads.network import Input, Network, Node
 from workloads.random_network import random_parameters
 
@@ -31,6 +31,8 @@ ALWAYS = (
     "xnor_words",
     "accumulations",
     "combines",
+    "correction_words",
+    "correction_adds",
     "threshold_compares",
     "vector_words",
     "output_writes",
@@ -44,11 +46,18 @@ def one_pe(width: int) -> Design:
 
 def single(layer: Layer) -> Network:
     """A network of one layer that reads the input map."""
-    shape = layer.in_shape
+    read = sources(layer)
+    shape = read[0][0]
     if isinstance(layer, Dense) and layer.positions > 1:
         shape = (layer.in_shape[0], 1, layer.positions)
-    inputs = ("input", "input") if isinstance(layer, Add) else ("input",)
-    return Network("single", Input(name="input", shape=shape, bits=layer.act_bits), (Node(layer, inputs),))
+    source = Input(name="input", shape=shape, bits=layer.act_bits)
+    if not isinstance(layer, MatMul):
+        return Network("single", source, (Node(layer, ("input",) * len(read)),))
+    other = Dense(
+        name="other", in_shape=(layer.in_shape[0], 1, 1), positions=layer.positions, act_bits=layer.act_bits,
+        out_channels=layer.other_shape[0], weight_bits=1, out_bits=layer.weight_bits,
+    )  # fmt: skip
+    return Network("single", source, (Node(other, ("input",)), Node(layer, ("input", "other"))))
 
 
 def counted(network: Network, width: int) -> dict[str, Actions]:
@@ -75,19 +84,25 @@ def expanded(layer: Layer, design: Design) -> bool:
 
 def fills_words(layer: Layer, width: int) -> bool:
     """Not a grouped layer whose words hold channels of two groups."""
-    return not (isinstance(layer, Conv) and layer.groups > 1 and layer.in_shape[0] // layer.groups % width)
+    groups = layer.groups if isinstance(layer, Conv | MatMul) else 1
+    return not (groups > 1 and layer.in_shape[0] // groups % width)
+
+
+def makes_its_maps(layer: Layer) -> bool:
+    """Whether a network of one input can hand a layer what it reads: a product needs both maps of as many positions."""
+    return not isinstance(layer, MatMul) or layer.positions == layer.other_shape[2]
 
 
 @cache
 def layers(width: int) -> tuple[Layer, ...]:
     """Random layers of all kinds; small channel counts at every width, so that words have tails and none."""
     rng = Random(width)
-    found = [random_layer(rng, channels=rng.choice((3, 20, 2 * width))) for _ in range(250)]
+    found = [random_any_layer(rng, channels=rng.choice((3, 20, 2 * width))) for _ in range(350)]
     filled = [random_conv(rng, channels=4) for _ in range(30)]
     filled = [
         replace(item, in_shape=(item.groups * width * (1 + i % 2), *item.in_shape[1:])) for i, item in enumerate(filled)
     ]
-    return tuple(layer for layer in (*found, *filled) if fills_words(layer, width))
+    return tuple(layer for layer in (*found, *filled) if fills_words(layer, width) and makes_its_maps(layer))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -25,7 +25,7 @@ from hwmodels.mapping import Mapping, Misfit
 from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES
 from tests.agreement.walk import Walk, up, window
-from tests.hwmodels.samples import random_design, random_layer
+from tests.hwmodels.samples import random_any_layer, random_design
 from workloads.layers import Conv, Dense, Flatten, Layer
 from workloads.zoo import NETWORKS
 
@@ -81,14 +81,14 @@ def test_counts_are_all_counts_of_an_activity() -> None:
 
 
 @pytest.mark.parametrize(("kind", "dataflow"), MODES)
-def test_random_layers_equal_the_scalar_form(kind: str, dataflow: str) -> None:
+def test_random_any_layers_equal_the_scalar_form(kind: str, dataflow: str) -> None:
     rng, feasible = Random(f"{kind} {dataflow}"), 0
     for seed in range(40):
-        feasible += check([random_layer(rng)], designs_of(kind, dataflow, 12, seed))
+        feasible += check([random_any_layer(rng)], designs_of(kind, dataflow, 12, seed))
     assert feasible > 240
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["cifar_convnet", "resnet18", "mobilenet_v2"])
 @pytest.mark.parametrize("kind", ["array", "mac"])
 def test_whole_networks_equal_the_scalar_form(name: str, kind: str) -> None:
     rng = Random(name)
@@ -101,7 +101,7 @@ def test_whole_networks_equal_the_scalar_form(name: str, kind: str) -> None:
         )
         for _ in range(5)
     ]  # fmt: skip
-    network = NETWORKS[name].build(2, 3)
+    network = NETWORKS[name](2, 3)
     assert check(network.layers, designs) > 0
 
 
@@ -198,7 +198,7 @@ def test_best_mapping_is_the_least_of_all_legal_ones() -> None:
     searched = 0
     for seed in range(600):
         rng = Random(seed)
-        layer = random_layer(rng, size=9, channels=60)
+        layer = random_any_layer(rng, size=9, channels=60)
         design = replace(random_design(rng), act_depth=512, weight_depth=4096)
         shape, options = geometry(layer, design.width), legal_mappings(layer, design)
         assert shape is not None

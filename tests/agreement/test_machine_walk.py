@@ -21,9 +21,9 @@ from hwmodels.geometry import geometry
 from hwmodels.mapping import Mapping, Misfit, check_fit, mappings
 from hwmodels.schedule import schedule
 from tests.agreement.walk import FINISH, SETUP, Tile, Walk, Walked, fetched, recurrence, stall, timeline, window
-from tests.hwmodels.samples import few, random_design, random_layer
+from tests.hwmodels.samples import few, random_any_layer, random_design
 from workloads.layers import Add, Conv, Dense, Layer, Pool
-from workloads.zoo import cifar_convnet, resnet18
+from workloads.zoo import NETWORKS
 
 SMALL = Design(
     rows=4, cols=2, width=8, max_act_bits=4, max_weight_bits=4, port_bits=16, port_burst=4, port_latency=3,
@@ -172,9 +172,9 @@ def test_corner_is_counted_exactly(corner: str) -> None:
 
 @settings(max_examples=1200, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32))
-def test_random_layers_on_random_designs_are_counted_exactly(seed: int) -> None:
+def test_random_any_layers_on_random_designs_are_counted_exactly(seed: int) -> None:
     rng = Random(seed)
-    layer, design = random_layer(rng), random_design(rng)
+    layer, design = random_any_layer(rng), random_design(rng)
     options = legal(layer, design)
     for mapping in few(rng, options, 2) if options else ():
         check(layer, design, mapping)
@@ -191,7 +191,7 @@ def walks(seeds: range) -> Iterator[tuple[Cycles, list[Tile], Design]]:
     """Cycles of the closed form, and the tiles, of mappings of random layers on random designs."""
     for seed in seeds:
         rng = Random(seed)
-        layer, design = random_layer(rng), random_design(rng)
+        layer, design = random_any_layer(rng), random_design(rng)
         shape, options = geometry(layer, design.width), legal(layer, design)
         assert shape is not None
         for mapping in few(rng, options, 2) if options else ():
@@ -209,7 +209,7 @@ def test_exact_models_are_the_walk() -> None:
     """The schedule and both exact models against tiles and times that were counted."""
     for seed in range(300):
         rng = Random(seed)
-        layer, design = random_layer(rng), random_design(rng)
+        layer, design = random_any_layer(rng), random_design(rng)
         shape, options = geometry(layer, design.width), legal(layer, design)
         assert shape is not None
         for mapping in few(rng, options, 1) if options else ():
@@ -291,7 +291,11 @@ def latency_errors(count: int) -> dict[Kind, list[float]]:
     errors: dict[Kind, list[float]] = {
         (unit, ports): [] for unit in ("grid", "vector") for ports in ("shared", "separate")
     }
-    layers = [layer for network in (resnet18(2, 2), cifar_convnet(1, 1), resnet18(4, 2)) for layer in network.layers]
+    layers = [
+        layer
+        for network in (NETWORKS["resnet18"](2, 2), NETWORKS["cifar_convnet"](1, 1), NETWORKS["resnet18"](4, 2))
+        for layer in network.layers
+    ]
     for seed in range(count):
         rng = Random(seed)
         design = Design(**{name: rng.choice(values) for name, values in REAL_DESIGNS.items()})

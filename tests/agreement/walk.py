@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise, product
 
 from hwmodels.design import Design
-from workloads.layers import Add, Conv, Dense, Layer, Pool
+from workloads.layers import Add, Concat, Conv, Dense, Layer, MatMul, Pool, Shuffle, Upsample
 
 THRESHOLD, DESCRIPTOR, SETUP, FINISH = 32, 2048, 2, 1
 Position = tuple[int, int]
@@ -76,31 +76,84 @@ class Window:
     out_bits: int | None
     acc_bits: int
     operands: int = 1
+    additions: int = 1
     vector: bool = False
     post: bool = True
+    row_sums: bool = False
+    column_sums: bool = False
 
 
 def window(layer: Layer, width: int) -> Window:
     """How the machine sees the layer: as it is, or 1x1 over packed windows."""
-    if isinstance(layer, Pool | Add):
-        pool = layer if isinstance(layer, Pool) else None
+    out_size = layer.out_shape[1:]
+    if isinstance(layer, Pool):
         return Window(
-            layer.in_shape[0], 1, layer.in_shape[0], layer.in_shape[1:], layer.out_shape[1:],
-            pool.kernel if pool else (1, 1), pool.stride if pool else (1, 1), (1, 1),
-            (pool.padding[0], pool.padding[1]) if pool else (0, 0), layer.act_bits, 0, layer.out_bits, layer.acc_bits,
-            operands=1 if pool else 2, vector=True, post=not (pool and pool.kind == "max"),
+            layer.in_shape[0], 1, layer.in_shape[0], layer.in_shape[1:], out_size, layer.kernel, layer.stride, (1, 1),
+            (layer.padding[0], layer.padding[1]), layer.act_bits, 0, layer.out_bits, layer.acc_bits,
+            vector=True, post=layer.kind == "average",
         )  # fmt: skip
-    assert isinstance(layer, Conv | Dense)
-    out_size, bits = layer.out_shape[1:], (layer.act_bits, layer.weight_bits, layer.out_bits, layer.acc_bits)
+    if isinstance(layer, Add | Upsample | Concat | Shuffle):
+        return one_by_one(layer)
+    assert isinstance(layer, Conv | Dense | MatMul)
+    bits = (layer.act_bits, layer.weight_bits, layer.out_bits, layer.acc_bits)
+    rows = layer.weight_offset != 0
+    if isinstance(layer, MatMul):
+        size, columns = layer.in_shape[1:], layer.act_offset != 0
+        return Window(
+            layer.in_shape[0], layer.heads, layer.out_channels, size, out_size, (1, 1), (1, 1), (1, 1), (0, 0), *bits,
+            row_sums=rows, column_sums=columns,
+        )  # fmt: skip
     if _host_packs(layer, width):
-        return Window(layer.reduction, 1, layer.out_channels, out_size, out_size, (1, 1), (1, 1), (1, 1), (0, 0), *bits)
+        return Window(
+            layer.reduction,
+            1,
+            layer.out_channels,
+            out_size,
+            out_size,
+            (1, 1),
+            (1, 1),
+            (1, 1),
+            (0, 0),
+            *bits,
+            row_sums=rows,
+        )
     if isinstance(layer, Dense):
         kernel = layer.in_shape[1:]
         size = (1, layer.positions) if layer.positions > 1 else kernel
-        return Window(layer.in_shape[0], 1, layer.out_channels, size, out_size, kernel, (1, 1), (1, 1), (0, 0), *bits)
+        return Window(
+            layer.in_shape[0],
+            1,
+            layer.out_channels,
+            size,
+            out_size,
+            kernel,
+            (1, 1),
+            (1, 1),
+            (0, 0),
+            *bits,
+            row_sums=rows,
+        )
     return Window(
         layer.in_shape[0], layer.groups, layer.out_channels, layer.in_shape[1:], out_size, layer.kernel, layer.stride,
-        layer.dilation, (layer.padding[0], layer.padding[1]), *bits,
+        layer.dilation, (layer.padding[0], layer.padding[1]), *bits, row_sums=rows,
+    )  # fmt: skip
+
+
+def one_by_one(layer: Add | Upsample | Concat | Shuffle) -> Window:
+    """The loader fetches what an output position needs, wherever it lies: as many words as operands."""
+    size, operands, additions, post = layer.out_shape[1:], 1, 1, False
+    if isinstance(layer, Add):
+        operands, post = 2, True
+        additions = sum(bin(multiplier).count("1") for multiplier in layer.multipliers)
+    if isinstance(layer, Upsample) and layer.kind == "linear":
+        pairs = list(product(layer.taps(0), layer.taps(1)))
+        operands = max(len(down) * len(right) for down, right in pairs)
+        additions = max(sum(bin(a * b).count("1") for (_, a), (_, b) in product(*pair)) for pair in pairs)
+        post = True
+    return Window(
+        layer.out_shape[0], 1, layer.out_shape[0], size, size, (1, 1), (1, 1), (1, 1), (0, 0), layer.act_bits, 0,
+        layer.out_bits, layer.acc_bits if isinstance(layer, Add | Upsample) else layer.act_bits,
+        operands=operands, additions=additions, vector=True, post=post,
     )  # fmt: skip
 
 
@@ -138,6 +191,21 @@ class Walk:
         s, d = self.seen, self.design
         inputs, outputs = s.channels // s.groups, s.outputs // s.groups
         return not s.vector and s.groups > 1 and (inputs % d.width != 0 or outputs % d.rows != 0)
+
+    @property
+    def weight_planes(self) -> int:
+        """Planes of a weight word that stream; where every row reads channels of its own, their sum is one more."""
+        return self.seen.weight_bits + (self.expanded and self.seen.row_sums)
+
+    @property
+    def corrected(self) -> bool:
+        """Whether codes of windows are summed beside the grid."""
+        return self.seen.row_sums and self.design.kind == "array" and not self.expanded
+
+    def summing(self, groups: list[Channels]) -> list[bool]:
+        """For each channel group of a tile: whether its windows are not those of the group before."""
+        read = [group[0] // (self.seen.outputs // self.seen.groups) for group in groups]
+        return [self.corrected and (i == 0 or own != read[i - 1]) for i, own in enumerate(read)]
 
     @property
     def planes(self) -> int:
@@ -228,12 +296,14 @@ class Walk:
         s, d, beats = self.seen, self.design, 0
         together = max(1, d.port_bits // d.width)
         for group in groups:
-            words = 0 if s.vector else self.window_words() * s.weight_bits
+            words = 0 if s.vector else self.window_words() * self.weight_planes
             for _ in range(words):
                 beats += sum(self.word_beats() for _ in range(0, len(group), together))
             for _ in range(len(group) * self.levels):
                 beats += up(THRESHOLD, d.port_bits)
             result.counts["weight_writes"] += words * len(group)
+            if s.column_sums and d.kind == "array":
+                result.counts["correction_words"] += words * len(group)
             result.counts["threshold_writes"] += self.levels * len(group)
             result.read_bits += words * len(group) * d.width + self.levels * len(group) * THRESHOLD
         tile.load += self.bursts(beats)
@@ -284,10 +354,14 @@ class Walk:
         s, counts = self.seen, result.counts
         la, lw = self.lanes
         words = self.window_words()
-        for group, step in product(groups, range(len(blocks[0]))):
+        for (group, summing), step in product(zip(groups, self.summing(groups), strict=True), range(len(blocks[0]))):
             cycles, results = 0, [(block[step], channel) for block in blocks for channel in group]
-            for m, k in product(range(0, s.act_bits, la), range(0, s.weight_bits, lw)):
-                planes = min(la, s.act_bits - m) * min(lw, s.weight_bits - k)
+            if summing:
+                counts["correction_words"] += len(blocks) * words * s.act_bits
+            if self.design.kind == "array":
+                counts["correction_adds"] += len(results) * (self.corrected + s.column_sums)
+            for m, k in product(range(0, s.act_bits, la), range(0, self.weight_planes, lw)):
+                planes = min(la, s.act_bits - m) * min(lw, self.weight_planes - k)
                 counts["combines"] += len(results) * planes
                 for _ in range(words):
                     cycles += 1
@@ -306,7 +380,7 @@ class Walk:
         for block, word in product(blocks, words):
             for position in block:
                 cycles = 0
-                for _ in product(range(s.operands), range(s.kernel[0]), range(s.kernel[1])):
+                for _ in product(range(s.additions), range(s.kernel[0]), range(s.kernel[1])):
                     for m in range(0, s.act_bits, la):
                         cycles += 1
                         counts["activation_reads"] += la
@@ -318,10 +392,10 @@ class Walk:
     def compute_uncounted(self, tile: Tile, groups: list[Channels], blocks: list[Block]) -> None:
         s, d, (la, lw) = self.seen, self.design, self.lanes
         if s.vector:
-            tile.step = s.operands * s.kernel[0] * s.kernel[1] * up(s.act_bits, la)
+            tile.step = s.additions * s.kernel[0] * s.kernel[1] * up(s.act_bits, la)
             tile.steps = len(blocks) * len(blocks[0]) * up(sum(len(group) for group in groups), d.width)
         else:
-            tile.step = self.window_words() * up(s.act_bits, la) * up(s.weight_bits, lw)
+            tile.step = self.window_words() * up(s.act_bits, la) * up(self.weight_planes, lw)
             tile.steps = len(groups) * len(blocks[0])
 
     def drain_cycles(self) -> int:

@@ -14,7 +14,7 @@ from hwmodels.analytical import Evaluated
 from hwmodels.design import Design
 from hwmodels.mapping import Misfit
 from hwmodels.models import MODELS, Model, evaluate
-from tests.hwmodels.samples import random_design, random_layer
+from tests.hwmodels.samples import random_any_layer, random_design
 from workloads.actions import Actions
 from workloads.layers import Conv, Dense, Flatten, Layer
 from workloads.network import Input, Network, Node
@@ -34,7 +34,7 @@ DESIGN = Design(rows=4, cols=2, width=16, threshold_depth=4096, weight_depth=409
 
 def samples(count: int) -> list[tuple[Layer, Design]]:
     rng = Random(5)
-    return [(random_layer(rng), random_design(rng, least_depth=256)) for _ in range(count)]
+    return [(random_any_layer(rng), random_design(rng, least_depth=256)) for _ in range(count)]
 
 
 def numbers(activity: Activity) -> dict[str, object]:

@@ -12,7 +12,7 @@ import pytest
 from dse.design_file import load_design
 from dse.simulation import UNITS, simulate, write_trace
 from hwmodels.design import Design
-from workloads.zoo import cifar_convnet
+from workloads.zoo import NETWORKS
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 KNOBS = "rows=8,cols=4,width=32,max_act_bits=8,max_weight_bits=8,port_shared=false"
@@ -61,7 +61,7 @@ def test_a_wrong_design_is_one_line(text: str, words: str) -> None:
 
 
 def test_layers_add_up_and_units_take_turns() -> None:
-    found = simulate(cifar_convnet(1, 1), load_design(f"{KNOBS},weight_depth=32768,act_depth=8192"))
+    found = simulate(NETWORKS["cifar_convnet"](1, 1), load_design(f"{KNOBS},weight_depth=32768,act_depth=8192"))
     causes = [name for name in found.layers.columns if name.endswith("_cycles") and name != "latency_cycles"]
     assert (found.layers[causes].sum(axis=1) == found.layers["latency_cycles"]).all()
     assert found.cycles == found.layers["latency_cycles"].sum()
@@ -74,7 +74,7 @@ def test_layers_add_up_and_units_take_turns() -> None:
 
 
 def test_utilisation_over_time_adds_up_to_the_busy_cycles() -> None:
-    found = simulate(cifar_convnet(1, 1), load_design(f"{KNOBS},weight_depth=32768,act_depth=8192"))
+    found = simulate(NETWORKS["cifar_convnet"](1, 1), load_design(f"{KNOBS},weight_depth=32768,act_depth=8192"))
     over_time = found.over_time
     assert len(over_time) == 100
     for unit in ("loader", "grid", "writer"):
@@ -93,7 +93,7 @@ def test_utilisation_over_time_adds_up_to_the_busy_cycles() -> None:
 
 
 def test_the_trace_has_a_track_a_unit_and_whole_cycles(tmp_path: Path) -> None:
-    found = simulate(cifar_convnet(1, 1), load_design(f"{KNOBS},weight_depth=32768,act_depth=8192"))
+    found = simulate(NETWORKS["cifar_convnet"](1, 1), load_design(f"{KNOBS},weight_depth=32768,act_depth=8192"))
     write_trace(found, tmp_path / "trace.json")
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert [event["args"]["name"] for event in events if event["ph"] == "M"] == ["layer", *UNITS]

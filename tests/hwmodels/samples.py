@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from hwmodels.design import Design
 from hwmodels.mapping import Mapping
-from workloads.layers import Add, Conv, Dense, Layer, Pool
+from workloads.layers import Add, Concat, Conv, Dense, Layer, MatMul, Pool, Shuffle, Upsample
 
 
 def random_layer(rng: Random, *, size: int = 6, channels: int = 20, bits: int = 4) -> Layer:
@@ -21,6 +22,75 @@ def random_layer(rng: Random, *, size: int = 6, channels: int = 20, bits: int = 
         _add,
     ]
     return rng.choice(makers)(rng, size, channels, bits)
+
+
+def random_any_layer(rng: Random, *, size: int = 6, channels: int = 20, bits: int = 4) -> Layer:
+    """One that `random_layer` makes (one in two), weights of another encoding, or a kind that the SystemVerilog does not have."""
+    if rng.random() < 0.5:
+        return random_layer(rng, size=size, channels=channels, bits=bits)
+    makers: list[Callable[[Random, int, int, int], Layer]] = [
+        _offset,
+        _offset,
+        _matmul,
+        _matmul,
+        _upsample,
+        _move,
+        _unlike,
+    ]
+    return rng.choice(makers)(rng, size, channels, bits)
+
+
+def _offset(rng: Random, size: int, channels: int, bits: int) -> Layer:
+    """Weights with an offset, or ternary ones."""
+    layer = rng.choice((random_conv, random_conv, _dense))(rng, size, channels, bits)
+    if rng.random() < 0.3:
+        return replace(layer, weight_bits=2, ternary=True)
+    return replace(layer, weight_offset=rng.choice((-1, 2**layer.weight_bits - 1, rng.randint(-20, 20))))
+
+
+def _matmul(rng: Random, size: int, channels: int, bits: int) -> MatMul:
+    heads, inner, over = rng.choice((1, 2, 3)), rng.choice((1, 3, 8, 16)), rng.choice(("channels", "positions"))
+    positions = inner if over == "positions" and rng.random() < 0.5 else rng.randint(1, size)
+    other = positions if rng.random() < 0.5 else rng.randint(1, channels)
+    return MatMul(
+        name="matmul",
+        in_shape=(heads * inner, 1, positions),
+        other_shape=(heads * inner, 1, other) if over == "channels" else (heads * other, 1, inner),
+        heads=heads,
+        over=over,  # type: ignore[arg-type]
+        act_bits=rng.randint(1, bits),
+        weight_bits=rng.randint(1, bits),
+        out_bits=rng.choice((None, rng.randint(1, bits))),
+        act_offset=rng.choice((0, -1, 3)),
+        weight_offset=rng.choice((0, -1, 3)),
+    )
+
+
+def _upsample(rng: Random, size: int, channels: int, bits: int) -> Upsample:
+    act_bits, kind = rng.randint(1, bits), rng.choice(("nearest", "linear"))
+    return Upsample(
+        name="upsample",
+        kind=kind,  # type: ignore[arg-type]
+        in_shape=(rng.randint(1, 2 * channels), rng.randint(1, size), rng.randint(1, size)),
+        factor=(rng.randint(1, 3), rng.randint(1, 3)),
+        act_bits=act_bits,
+        out_bits=act_bits if kind == "nearest" else rng.choice((None, rng.randint(1, bits))),
+        coordinates=rng.choice(("half_pixel", "asymmetric", "align_corners")),  # type: ignore[arg-type]
+    )
+
+
+def _move(rng: Random, size: int, channels: int, bits: int) -> Concat | Shuffle:
+    height, width, act_bits = rng.randint(1, size), rng.randint(1, size), rng.randint(1, bits)
+    if rng.random() < 0.5:
+        return Shuffle(
+            name="shuffle", in_shape=(4 * rng.randint(1, channels), height, width), block=2, act_bits=act_bits
+        )
+    part = rng.randint(1, channels)
+    return Concat(name="concat", in_shape=(2 * part, height, width), parts=(part, part), act_bits=act_bits)
+
+
+def _unlike(rng: Random, size: int, channels: int, bits: int) -> Add:
+    return replace(_add(rng, size, channels, bits), multipliers=(rng.randint(1, 40), rng.randint(-40, -1)))
 
 
 def random_conv(rng: Random, size: int = 6, channels: int = 20, bits: int = 4) -> Conv:

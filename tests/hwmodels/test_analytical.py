@@ -13,7 +13,7 @@ from hwmodels.analytical import Evaluated, evaluate_layer, evaluate_mapping
 from hwmodels.design import Design
 from hwmodels.geometry import geometry
 from hwmodels.mapping import Mapping, Misfit, mappings
-from tests.hwmodels.samples import random_design, random_layer
+from tests.hwmodels.samples import random_any_layer, random_design
 from workloads.actions import Actions
 from workloads.layers import Add, Conv, Dense, Flatten, Layer
 
@@ -165,7 +165,7 @@ def test_more_of_it_is_never_slower(knob: str) -> None:
     """The search is exact: what was legal stays legal, and no mapping gets slower."""
     for seed in range(150):
         rng = Random(seed)
-        layer, design = random_layer(rng), random_design(rng)
+        layer, design = random_any_layer(rng), random_design(rng)
         more = replace(design, **{knob: getattr(design, knob) * rng.choice((2, 3, 8))})
         assert try_cycles(layer, more) <= try_cycles(layer, design), (layer, design, knob)
 
@@ -173,7 +173,7 @@ def test_more_of_it_is_never_slower(knob: str) -> None:
 def test_a_port_of_twice_the_bits_is_never_slower() -> None:
     for seed in range(150):
         rng = Random(seed)
-        layer, design = random_layer(rng), random_design(rng)
+        layer, design = random_any_layer(rng), random_design(rng)
         wider = replace(design, port_bits=design.port_bits * rng.choice((2, 4)))
         assert try_cycles(layer, wider) <= try_cycles(layer, design), (layer, design)
 
@@ -181,7 +181,7 @@ def test_a_port_of_twice_the_bits_is_never_slower() -> None:
 def test_separate_ports_lower_latency_and_free_dataflow_are_never_slower() -> None:
     for seed in range(200):
         rng = Random(seed)
-        layer, design = random_layer(rng), random_design(rng)
+        layer, design = random_any_layer(rng), random_design(rng)
         slow = replace(design, port_shared=True, port_latency=design.port_latency + 5)
         assert try_cycles(layer, replace(slow, port_shared=False)) <= try_cycles(layer, slow)
         assert try_cycles(layer, replace(slow, port_latency=0)) <= try_cycles(layer, slow)
@@ -192,7 +192,7 @@ def test_separate_ports_lower_latency_and_free_dataflow_are_never_slower() -> No
 def test_no_resource_is_busy_longer_than_the_layer_takes() -> None:
     for seed in range(300):
         rng = Random(seed)
-        layer, design = random_layer(rng), random_design(rng)
+        layer, design = random_any_layer(rng), random_design(rng)
         if try_cycles(layer, design) == float("inf"):
             continue
         activity = best(layer, design).activity

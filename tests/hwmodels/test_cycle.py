@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import few, random_design, random_layer
+from samples import few, random_any_layer, random_design
 
 from hwmodels import recurrence
 from hwmodels.cycle import Deadlock, simulate
@@ -98,7 +98,7 @@ class Stepped:
 def plans(seed: int, count: int = 2) -> list[Schedule]:
     """Some schedules of a random layer on a random design; none where nothing fits."""
     rng = Random(seed)
-    layer, design = random_layer(rng), random_design(rng)
+    layer, design = random_any_layer(rng), random_design(rng)
     shape = geometry(layer, design.width)
     if shape is None:
         return []

@@ -43,11 +43,11 @@ def test_layers_add_up_to_the_network(name: str, kind: str) -> None:
     assert found.technology is technology(name)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["cifar_convnet", "resnet18"])
 @pytest.mark.parametrize("kind", ["array", "mac"])
 @pytest.mark.parametrize(("m", "k"), [(1, 1), (3, 2), (8, 8)])
 def test_utilisation_is_a_share(name: str, kind: str, m: int, k: int) -> None:
-    found = evaluate(NETWORKS[name].build(m, k), replace(DESIGN, kind=kind))  # type: ignore[arg-type]
+    found = evaluate(NETWORKS[name](m, k), replace(DESIGN, kind=kind))  # type: ignore[arg-type]
     assert 0 < found.utilisation <= 1
     for result in found.layers:
         assert 0 <= result.utilisation <= 1

@@ -51,3 +51,10 @@ def test_flatten_takes_nothing_of_its_own() -> None:
     flatten = Flatten(name="flat", in_shape=(6, 2, 2), act_bits=1)
     nodes = (TWO.nodes[0], Node(flatten, ("conv",)), Node(HEAD, ("flat",)))
     assert footprint_bits(Network("flat", TWO.input, nodes), rows=4, width=8) == footprint_bits(TWO, rows=4, width=8)
+
+
+def test_an_input_is_there_from_its_first_reader_to_its_last() -> None:
+    other = Input(name="other", shape=(6, 2, 2), bits=1)
+    rows = Network("rows", TWO.input, (Node(CONV, ("input",)), Node(HEAD, ("other",))), (other,))
+    # Weights as above. Rows do not meet: conv runs with its 256 and 32, head with 4 words of 8 and 128, never with both.
+    assert footprint_bits(rows, rows=4, width=8) == 1488 + 640 + 288

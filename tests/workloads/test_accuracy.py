@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from workloads.accuracy import CITED, TABLE_3, TABLE_4, cited
-from workloads.zoo import NETWORKS
 
 
 def test_printed_values_are_found() -> None:
@@ -28,7 +27,7 @@ def test_full_precision_has_no_bits() -> None:
     assert row.value == 68.60
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["cifar_convnet", "resnet18"])
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_every_equal_pair_of_both_networks_was_printed(name: str, bits: int) -> None:
     row = cited(name, bits, bits)

@@ -81,7 +81,9 @@ def test_what_thresholds_and_affine_refuse() -> None:
         Thresholds(np.array([1]), np.array([[3, 2, 4]]))
     with pytest.raises(ValueError, match=r"^thresholds: every sign must be -1 or \+1$"):
         Thresholds(np.array([0]), np.array([[1]]))
-    with pytest.raises(ValueError, match=r"^affine: scale and bias must be \(channels,\), not \(2,\) and \(3,\)$"):
+    with pytest.raises(
+        ValueError, match=r"^affine: scale, bias and shift must be \(channels,\), not \[\(2,\), \(3,\)\]$"
+    ):
         Affine(np.ones(2), np.ones(3))
     with pytest.raises(ValueError, match=r"^affine: scale and bias must be finite$"):
         Affine(np.array([1.0, np.nan]), np.ones(2))

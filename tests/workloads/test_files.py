@@ -205,7 +205,7 @@ def test_no_metadata(path: Path) -> None:
         (
             "head/affine_bias",
             np.zeros(3),
-            "parameters of 'head': affine: scale and bias must be (channels,), not (4,) and (3,)",
+            "parameters of 'head': affine: scale, bias and shift must be (channels,), not [(3,), (4,)]",
         ),
         ("head/affine_bias", np.zeros(4, np.float16), "tensor 'head/affine_bias': dtype must be F64, not F16"),
         ("add/threshold_signs", np.zeros(3, np.int64), "parameters of 'add': thresholds: every sign must be -1 or +1"),
@@ -244,7 +244,10 @@ def nodes(header: dict[str, Any], index: int) -> dict[str, Any]:
         (lambda h: h["network"]["nodes"][1].update(inputs="ab"), "node 1: inputs must be a list of names, not 'ab'"),
         (lambda h: h["network"].update(nodes={}), "network: nodes must be a list, not {}"),
         (lambda h: h["network"].update(nodes=[]), "network 'small': at least one layer must be given"),
-        (lambda h: h["network"]["input"].update(bits=4), "layer 'conv/a': act_bits must be 4 as 'image' emits, not 8"),
+        (
+            lambda h: h["network"]["inputs"][0].update(bits=4),
+            "layer 'conv/a': act_bits must be 4 as 'image' emits, not 8",
+        ),
         (lambda h: h["codes"].update(step="1"), "codes: step must be a number, not '1'"),
         (lambda h: h["codes"].update(step=-1), "codes: step must be a finite number > 0, not -1.0"),
         (lambda h: h["codes"].update(offset=0.5), "codes: offset must be of type int, not 0.5"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
 import pytest
 
+from workloads.encoded import EncodedNetwork
+from workloads.encoding import Codes
+from workloads.files import network_from_header, network_header
 from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool
 from workloads.network import Input, Network, Node, with_bits
 
@@ -147,3 +151,19 @@ def test_bits_of_a_product_are_those_of_both_its_maps() -> None:
     scores = changed["scores"]
     assert isinstance(scores, MatMul)
     assert (scores.act_bits, scores.weight_bits) == (2, 3)
+
+
+def test_rows_that_read_maps_of_their_own() -> None:
+    other = Input(name="other", shape=(3, 5, 4), bits=2)
+    rows = Network("rows", INPUT, (NODES[0], Node(SECOND, ("other",))), (other,))
+    assert rows.inputs == (INPUT, other)
+    assert network_from_header(json.loads(json.dumps(network_header(rows)))) == rows
+    changed = with_bits(rows, {"second": (4, 4)})
+    assert [item.bits for item in changed.inputs] == [8, 4]
+    assert changed.layers[0] == FIRST
+    with pytest.raises(ValueError, match=r"^network 'rows': names of inputs must be unique$"):
+        replace(rows, more_inputs=(replace(other, name="input"),))
+    with pytest.raises(ValueError, match=r"^layer 'second': act_bits must be 3 as 'other' emits, not 2$"):
+        replace(rows, more_inputs=(replace(other, bits=3),))
+    with pytest.raises(ValueError, match=r"^network 'rows': must have one input to be encoded, not 2$"):
+        EncodedNetwork(rows, Codes(bits=8, step=1.0), {})
