@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dse.importing import integer_input, read_shape
+from tests.conftest import Dse
 from workloads.encoded import Codes
+
+
+def test_a_bad_file_is_one_line_and_leaves_nothing(tmp_path: Path, dse_command: Dse) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"\x3a\x02\x0a\x00" * 400_000)
+    result = dse_command("encode", "bad.onnx")
+    assert result.returncode == 2
+    assert result.stderr == "error: bad.onnx: must hold at most 300000 records to be read as a network\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.onnx"]
+
+
+def test_words_must_mean_something(tmp_path: Path, dse_command: Dse) -> None:
+    for words, message in (
+        (["--input-bits", "4"], "--input-bits must come with --bits or --input-scale"),
+        (["--bits", "2,2", "--shape", "3,4,4"], "--shape must come without --bits"),
+    ):
+        result = dse_command("encode", "absent.onnx", *words)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert message in result.stderr
 
 
 def test_the_scale_is_that_of_float32() -> None:
