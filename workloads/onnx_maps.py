@@ -12,6 +12,7 @@ import numpy as np
 
 from workloads.layers import Concat, Conv, Pair, Pool, Shape, Shuffle, Upsample
 from workloads.onnx_graph import GraphNode
+from workloads.onnx_remaking import permuted
 from workloads.onnx_translation import Operator, Translation
 from workloads.onnx_values import CodeMap, Joined, Sums, Value, requantized
 from workloads.onnx_windows import map_shape
@@ -94,7 +95,7 @@ def _permuted(state: Translation, node: GraphNode, value: CodeMap | Sums, block:
     if channels == block**2:
         return value
     if isinstance(value, CodeMap):
-        return state.permuted(node, value, order.tolist())
+        return permuted(state, node, value, order.tolist())
     if not isinstance(value.layer, Conv) or value.layer.groups > 1 or value.weights is None:
         raise ValueError(f"{node}: mode CRD must follow a Conv without groups, whose outputs can change places")
     curves = tuple(value.curves[place] for place in order)

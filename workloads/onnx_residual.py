@@ -16,6 +16,7 @@ import numpy as np
 from workloads.encoded import Codes, Parameters, Thresholds
 from workloads.layers import Add, Pool, max_code
 from workloads.onnx_graph import GraphNode
+from workloads.onnx_remaking import reemitted
 from workloads.onnx_translation import Translation
 from workloads.onnx_values import CodeMap, Sums
 from workloads.thresholds import Curve
@@ -59,7 +60,7 @@ def widened(state: Translation, name: str, source: CodeMap, bits: int) -> CodeMa
     if spare == 0:
         return source
     held = Codes(bits=bits, step=codes.step, offset=codes.offset, highest=(codes.highest or 0) + spare // 2)
-    if state.reemitted(source, bits):
+    if reemitted(state, source, bits):
         return replace(source, codes=held)
     layer = Pool(
         name=name, kind="average", in_shape=source.shape, kernel=(1, 1), act_bits=codes.bits, out_bits=bits

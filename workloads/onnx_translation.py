@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from workloads.encoded import Affine, Arrangement, Codes, Floats, HostLevels, Parameters, Thresholds
-from workloads.layers import Add, Concat, Conv, Flatten, Layer, Shape, Shuffle, Slice, max_code
+from workloads.encoded import Affine, Arrangement, Codes, Floats, HostLevels, Parameters
+from workloads.layers import Add, Concat, Flatten, Layer, Shape, Shuffle, Slice, max_code
 from workloads.multipliers import smallest
 from workloads.network import Node
 from workloads.onnx_activation import Activation, Emitting, channel_array, codes_of, exact_numbers
@@ -26,7 +26,6 @@ from workloads.onnx_values import (
     Live,
     QuantizedConstant,
     Real,
-    Summing,
     Sums,
     Value,
     requantized,
@@ -72,16 +71,16 @@ class Translation:
         kind = TYPES.get(self.graph.input_type)
         self.values[self.graph.input_name] = raw if kind is None else self._take_input(raw, kind.codes, None, "input")
         reads = [name for node in self.graph.nodes for name in node.inputs]
-        self._readers = Counter([*reads, self.graph.output_name])
+        self.readers = Counter([*reads, self.graph.output_name])
 
     def value(self, node: GraphNode, index: int) -> Value:
         """What input `index` of a node is. Sums read by two nodes are refused."""
         name = node.inputs[index]
         value = self.values[name]
-        if isinstance(value, Sums | Joined) and self._readers[name] > 1:
+        if isinstance(value, Sums | Joined) and self.readers[name] > 1:
             raise ValueError(
                 f"{node}: the sums {name!r} of layer {value.name!r} must be read by one node, "
-                f"not {self._readers[name]} (quantize before branching)"
+                f"not {self.readers[name]} (quantize before branching)"
             )
         return value
 
@@ -216,53 +215,6 @@ class Translation:
         lines = [source.channel_lines[0]] * channels if len(set(source.channel_lines)) == 1 else source.channel_lines
         own = self.parameters.get(name, Parameters())
         self.parameters[name] = replace(own, affine=_affine(name, lines))
-
-    def permuted(self, node: GraphNode, source: CodeMap, order: Sequence[int]) -> CodeMap:
-        """Finished codes with their channels in another order: that of the rows of the Conv that makes them for this node alone."""
-        layer = next((found.layer for found in self.nodes if found.layer.name == source.producer), None)
-        own = self.parameters.get(source.producer, Parameters())
-        if not (
-            self._alone(source)
-            and isinstance(layer, Conv)
-            and layer.groups == 1
-            and own.weights is not None
-            and own.thresholds
-        ):
-            raise ValueError(
-                f"{node}: must be the only reader of a Conv without groups, whose outputs can change places"
-            )
-        rows = np.asarray(order)
-        thresholds = Thresholds(own.thresholds.sign[rows], own.thresholds.values[rows])
-        weights = np.ascontiguousarray(own.weights[:, rows])
-        self.parameters[source.producer] = replace(own, weights=weights, thresholds=thresholds)
-        return source
-
-    def reemitted(self, source: CodeMap, bits: int) -> bool:
-        """Whether the layer that makes these codes, for one reader alone, now emits them in more bits: the same odd codes.
-
-        u becomes u + spare / 2: as many levels below are always reached, and as many above never.
-        """
-        place = next((place for place, node in enumerate(self.nodes) if node.layer.name == source.producer), None)
-        own = self.parameters.get(source.producer, Parameters())
-        if place is None or own.thresholds is None or not self._alone(source):
-            return False
-        layer, thresholds, spare = self.nodes[place].layer, own.thresholds, max_code(bits) - max_code(source.codes.bits)
-        if not isinstance(layer, Summing):
-            return False
-        ends = np.full((len(thresholds.sign), spare // 2), layer.acc_bound + 1, np.int64)
-        values = np.concatenate([-ends, thresholds.values, ends], axis=1)
-        self.nodes[place] = Node(replace(layer, out_bits=bits), self.nodes[place].inputs)
-        self.parameters[layer.name] = replace(own, thresholds=Thresholds(thresholds.sign, values))
-        return True
-
-    def _alone(self, source: CodeMap) -> bool:
-        """Whether one node reads the codes of a layer."""
-        names = [
-            name
-            for name, value in self.values.items()
-            if isinstance(value, CodeMap) and value.producer == source.producer
-        ]
-        return len(names) == 1 and self._readers[names[0]] == 1
 
     def cut(self, name: str, source: CodeMap, start: Shape, shape: Shape) -> CodeMap:
         """A window of a map of codes."""
