@@ -36,10 +36,10 @@ def _seen(state: Translation, node: GraphNode, value: CodeMap | Sums, view: View
     """A value under another view; where that is one vector in the order of the map, codes become one (a Flatten)."""
     vector = len(view.axes) == 1 and view.order == list(range(len(view.factors)))
     pixel = value.out_shape[1:] == (1, 1)
+    if vector and isinstance(value, CodeMap) and not value.flat and not (pixel and value.view):
+        return _flattened(state, node, value)
     if vector and (pixel or value.flat):
         return replace(value, flat=True, view=None)
-    if vector and isinstance(value, CodeMap):
-        return _flattened(state, node, value)
     if vector or (value.flat and not pixel):
         raise ValueError(f"{node}: sums must be 1x1 to be flattened, not {value.out_shape} (put the Quant first)")
     if view == view_of(value.out_shape, MAP):
