@@ -181,7 +181,7 @@ def _thresholds(first: Line, reached: _Reached, sign: int, bound: int) -> Ints:
     values[sure & beyond] = np.where(edges[sure & beyond] > 0, bound + 1, -(bound + 1))
     for place in np.flatnonzero(~sure).tolist():
         values[place] = _threshold(first, reached.rungs[place], sign, reached.rising, bound)
-    return np.clip(values, -(bound + 1), bound + 1)
+    return np.minimum(np.maximum(values, -(bound + 1)), bound + 1)
 
 
 def _threshold(first: Line, rung: Rung | bool, sign: int, rising: bool, bound: int) -> int:

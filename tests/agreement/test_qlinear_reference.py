@@ -7,6 +7,7 @@ all comparisons are of equal integers.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.workloads.qlinear_graphs import RANGES, Random, Style
+from tests.workloads.qlinear_graphs import RANGES, Graph, Random, Style
 from tests.workloads.qlinear_kernels import kernels, ours
 from tests.workloads.qlinear_reference import exact, real_of, rounded
 
@@ -118,3 +119,23 @@ def test_powers_of_two_leave_float32_no_choice(
     for node in seen.values():
         name = str(node.output[0])
         np.testing.assert_array_equal(found[name], real_of(expected[name]).astype(np.float64), err_msg=name)
+
+
+def test_beside_a_tie_fractions_decide_and_onnxruntime_may_not(tmp_path: Path) -> None:
+    # x_scale * w_scale is a little more than 1, but 1 in float32; divided by y_scale = 2, a sum of 1 is a little more than
+    # a half, which goes up to 1, where float32 sees the half itself, which goes down to 0.
+    candidates = np.linspace(1.1, 1.9, 500, dtype=np.float32)
+    products = [Fraction(float(one)) * Fraction(float(1 / one)) for one in candidates]
+    x_scale = next(
+        one for one, product in zip(candidates, products, strict=True) if 1 < product < 1 + Fraction(1, 2**25)
+    )
+    graph = Graph((1,))
+    graph.node("QuantizeLinear", ["x", *graph.linear("x", x_scale, 0, "int8")], "q")
+    weights = [graph.constant("w", [[1]], "int8"), *graph.linear("w", 1 / x_scale, 0, "int8")]
+    source, target = ["q", *graph.linear("xs", x_scale, 0, "int8")], graph.linear("y", 2.0, 0, "int8")
+    graph.node("QLinearMatMul", [*source, *weights, *target], "fc")
+    graph.node("DequantizeLinear", ["fc", *target], "y")
+    model, image = graph.model(), np.array([[x_scale]])
+    found, optimized = kernels(model, {"q": "int8", "fc": "int8"}, image, tmp_path, "fused", exact_pairs=False)
+    assert (found["q"].item(), found["fc"].item(), rounded(optimized, found)["fc"].item()) == (1, 0, 0)
+    assert (exact(model, image)["fc"].item(), ours(model, image, tmp_path).outputs.item()) == (1, 2.0)
