@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -471,3 +472,25 @@ def test_a_32_bit_bias_has_no_zero_point(tmp_path: Path) -> None:
     bias = real(graph, graph.constant("b", [5], "int32"), "b", 1.0, 2, "int32")
     graph.node("Gemm", [real(graph, "q", "again", 1 / 16, 0, "int8"), weights, bias], "y")
     refused(graph, tmp_path, "node 'b_real' (DequantizeLinear): the zero point of int32 must be 0 and int32")
+
+
+def test_every_flipped_bit_is_an_error_or_a_network(tmp_path: Path) -> None:
+    content, rng, path = small().model().SerializeToString(), np.random.default_rng(1), tmp_path / "flipped.onnx"
+    for position in rng.integers(0, len(content), 300):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << rng.integers(8)
+        path.write_bytes(bytes(damaged))
+        with suppress(ValueError):
+            load_onnx(path)
+
+
+def test_qgemm_may_emit_real_sums(tmp_path: Path) -> None:
+    graph, rng = started((5,), 1 / 32, 90, "uint8"), np.random.default_rng(6)
+    weights = [
+        graph.constant("w", rng.integers(-64, 64, (3, 5)), "int8"),
+        *graph.linear("w", [1 / 8, 1 / 4, 2], [0, 0, 0], "int8"),
+    ]
+    bias = graph.constant("b", [1000, -7, 30], "int32")
+    source = ["q", *graph.linear("a", 1 / 32, 90, "uint8")]
+    graph.node("QGemm", [*source, *weights, bias], "y", "com.microsoft", alpha=0.5, transB=1)
+    same_as_onnxruntime(graph.model(), rng.uniform(-2, 4, (4, 5)).astype(np.float32), tmp_path)
