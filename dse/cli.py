@@ -145,7 +145,13 @@ def encode(
     ] = None,
     calibrate: Annotated[Path | None, typer.Option(help="Images (.npy) to search scales on; with --bits.")] = None,
     input_bits: Annotated[
-        int | None, typer.Option(min=1, max=8, help="Bits of the network input; with --bits [default: 8].")
+        int | None, typer.Option(min=1, max=8, help="Bits of the network input [default: 8].")
+    ] = None,
+    input_scale: Annotated[
+        str | None, typer.Option(help="An input without a quantizer is unsigned integers times this, 1/255 say.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Sizes that the file leaves open, behind the batch: 3,32,32.")
     ] = None,
     fold: Annotated[
         bool, typer.Option("--fold-constant-planes", help="Leave out activation planes that no input can change.")
@@ -159,14 +165,16 @@ def encode(
 
     A layer table (.csv, .yaml, .toml) has no weights: it becomes a layer list at the bits of --bits.
     """
-    from dse.float_encoding import check_no_calibration, encode_at
+    from dse.float_encoding import check_float, check_no_calibration, encode_at
+    from dse.importing import check_no_input, import_file
     from dse.summary import network_summary
     from dse.table_encoding import encode_table, is_table
 
     if is_table(model):
         if fold:
             raise ValueError("encode: --fold-constant-planes must come with an ONNX file, not with a layer table")
-        check_no_calibration(calibrate, input_bits, method, "must come with a float ONNX file, not with a layer table")
+        check_no_calibration(calibrate, method, "must come with a float ONNX file, not with a layer table")
+        check_no_input(input_bits, input_scale, shape)
         network, written = encode_table(model, bits, output)
         if as_json:
             _print_json({"file": str(written), **network_summary(network)})
@@ -176,12 +184,13 @@ def encode(
         return
     from workloads.constant_planes import fold_constant_planes
     from workloads.files import save
-    from workloads.onnx_import import load_onnx
 
     if bits is None:
-        check_no_calibration(calibrate, input_bits, method)
-        encoded, fits = load_onnx(model), None
+        check_no_calibration(calibrate, method)
+        encoded = import_file(model, shape=shape, input_scale=input_scale, input_bits=input_bits)
+        fits = None
     else:
+        check_float(shape, input_scale)
         encoded, fits = encode_at(model, bits, calibrate, input_bits=input_bits or 8, method=method or "mse")
     folds: tuple[Fold, ...] = ()
     if fold:
@@ -583,6 +592,8 @@ def _print_layers(summary: dict[str, Any]) -> None:
     print(
         f"{summary['name']}: {summary['macs']:,} MACs, {summary['parameters']:,} weights, {summary['model_kib']:.1f} KiB, {summary['precision']}"
     )
+    if summary["host"]:
+        print(f"computed by the host: {', '.join(f'{count} {name}' for name, count in summary['host'].items())}")
 
 
 def _print_table(table: pd.DataFrame, as_json: bool, columns: Sequence[str] = ()) -> None:

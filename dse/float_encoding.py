@@ -10,7 +10,8 @@ import pandas as pd
 
 from dse.variants import load_array
 from workloads.encoded import EncodedNetwork
-from workloads.onnx_float import Precision, encode_float
+from workloads.onnx_float import encode_float
+from workloads.onnx_float_maps import Precision
 
 COLUMNS = ["layer", "m", "k"]
 REST = "*"
@@ -28,14 +29,19 @@ def encode_at(
     return encoded, pd.DataFrame([asdict(fit) for fit in fits])
 
 
-def check_no_calibration(
-    calibration: Path | None, input_bits: int | None, method: str | None, why: str = ONLY_WITH_BITS
-) -> None:
+def check_no_calibration(calibration: Path | None, method: str | None, why: str = ONLY_WITH_BITS) -> None:
     """Raise ValueError for options that only a float network takes; `why` says what they must come with."""
-    given = {"--calibrate": calibration, "--input-bits": input_bits, "--method": method}
+    given = {"--calibrate": calibration, "--method": method}
     stray = [name for name, value in given.items() if value is not None]
     if stray:
         raise ValueError(f"encode: {', '.join(stray)} {why}")
+
+
+def check_float(shape: str | None, input_scale: str | None) -> None:
+    """Raise ValueError for options that mean nothing with --bits."""
+    stray = [name for name, value in {"--shape": shape, "--input-scale": input_scale}.items() if value is not None]
+    if stray:
+        raise ValueError(f"encode: {', '.join(stray)} must come without --bits; images say both of a float network")
 
 
 def read_bits(text: str, input_bits: int = 8) -> Precision:

@@ -18,7 +18,7 @@ from hwmodels.geometry import Geometry, geometry
 from hwmodels.mapping import DESCRIPTOR_BITS, THRESHOLD_BITS, out_planes, row_words, walk_of, word_beats
 from hwmodels.rtl.descriptor import Places, descriptor
 from workloads.encoded import EncodedNetwork, Parameters
-from workloads.encoding import Bits, Ints, packed_windows, quantize_unsigned, reduction_taps, unpack
+from workloads.encoding import Bits, Ints, host_codes, packed_windows, reduction_taps, unpack
 from workloads.executor import Run, run
 from workloads.layers import (
     Add,
@@ -30,6 +30,7 @@ from workloads.layers import (
     Layer,
     MatMul,
     Shuffle,
+    Slice,
     Upsample,
     ceil_div,
     max_code,
@@ -88,7 +89,7 @@ def image(
         memory += _split(bits, stride, _unit_bits(design))
     for item in parameters:
         memory += item
-    codes = quantize_unsigned(inputs, encoded.input_codes)
+    codes = host_codes(encoded, inputs)
     results = run(encoded, inputs, keep_integers=True)
     hosted = [step for step in steps if encoded.network.input.name in step.sources]
     last = steps[-1]
@@ -106,7 +107,7 @@ def image(
 def _check_emitted(layer: Layer) -> None:
     """Raise ValueError for what docs/machine.md prices and simulates, but the SystemVerilog does not have."""
     where = f"layer {layer.name!r}"
-    if isinstance(layer, MatMul | Upsample | Concat | Shuffle | Host):
+    if isinstance(layer, MatMul | Upsample | Concat | Shuffle | Slice | Host):
         kind = type(layer).__name__.lower()
         raise ValueError(f"{where}: the engine has convolutions, dense layers, pools and adds, but no {kind}")
     if isinstance(layer, Conv | Dense) and (layer.ternary or layer.weight_offset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from workloads.files import save
 from workloads.layers import Conv, Dense, Flatten, Pool
 from workloads.network import Input, Network, Node
 from workloads.random_network import random_parameters
+
+SHARED = Path(os.environ.get("DSE_SHARED", Path(__file__).parents[2] / "shared"))
+"""Data that tests may use but the repository does not hold: they are skipped where it is absent."""
 
 TINY_EXPERIMENT = """
 name = "tiny"

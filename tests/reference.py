@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from workloads.encoded import EncodedNetwork, Parameters, Thresholds
-from workloads.layers import Add, Concat, Conv, Dense, Flatten, Layer, MatMul, Pool, Shuffle, Upsample
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Layer, MatMul, Pool, Shuffle, Slice, Upsample
 
 Map = list[list[list[int]]]
 
@@ -47,6 +47,10 @@ def layer_sums(layer: Layer, sources: list[Map], parameters: Parameters) -> Map:
         return [channel for source in sources for channel in source]
     if isinstance(layer, Shuffle):
         return to_space(layer, sources[0])
+    if isinstance(layer, Slice):
+        c, y, x = layer.start
+        window = sources[0][c : c + layer.out_shape[0]]
+        return [[row[x : x + layer.out_shape[2]] for row in rows[y : y + layer.out_shape[1]]] for rows in window]
     if isinstance(layer, Upsample):
         return [upsample(layer, channel) for channel in sources[0]]
     assert isinstance(layer, Flatten)

@@ -37,14 +37,15 @@ from hwmodels.analytical import evaluate_layer
 from hwmodels.design import Design
 from reports.columns import COLUMNS
 from tests.agreement.walk import Walk, stall, timeline, window
-from tests.workloads.qonnx_builder import Builder, Levels, paper, twos_complement, unsigned
+from tests.workloads.qlinear_graphs import Graph, dynamic, small
+from tests.workloads.qonnx_builder import Builder, Levels, paper, unsigned
 from workloads import compiled
 from workloads.compiled import WORTHWHILE, Meter
 from workloads.layer_list import KINDS
 from workloads.layers import Conv
 from workloads.network import Input, Network, Node
 from workloads.onnx_import import load_onnx
-from workloads.onnx_nodes import OPERATORS
+from workloads.onnx_operators import OPERATORS
 from workloads.tables import READERS
 from workloads.zigzag_nest import DIMS
 from workloads.zoo import NETWORKS, Decoding
@@ -261,11 +262,10 @@ def test_table_suffixes() -> None:
 
 
 def test_imported_nodes() -> None:
-    assert set(names(rows("importing.md", ""))) == set(OPERATORS)
+    assert set(names(rows("importing.md", "") + rows("graphs.md", ""))) == set(OPERATORS)
 
 
 WEIGHTS = np.random.default_rng(0).uniform(-1, 1, (4, 3, 3, 3)).astype(np.float32)
-PER_CHANNEL = np.float32([[[[1]], [[2]], [[3]]]])
 
 
 TWO_BITS = paper(2)
@@ -288,12 +288,6 @@ def ending(op: str, name: str) -> Builder:
     return builder
 
 
-def quantized_end() -> Builder:
-    builder = network(output="conv_out")
-    builder.node("Identity", [builder.quant("conv_out", "last", paper(2))], "end", output="y")
-    return builder
-
-
 def two_readers() -> Builder:
     builder = network(output="conv_out")
     first = builder.quant("conv_out", "first", paper(2))
@@ -302,38 +296,33 @@ def two_readers() -> Builder:
     return builder
 
 
-def unlike_operands() -> Builder:
+def scales_per_channel() -> Builder:
     builder = network(output="conv_out")
-    other = builder.node("Conv", ["act_out", "w_quant_out"], "other", pads=[1, 1, 1, 1])
-    operands = [builder.quant("conv_out", "left", paper(2)), builder.quant(other, "right", unsigned(2, 0.5))]
-    builder.node("Add", operands, "sum", output="y")
+    scale = np.arange(1, 5, dtype=np.float32).reshape(1, 4, 1, 1)
+    flat = builder.node("Flatten", [builder.quant("conv_out", "codes", Levels(2, scale))], "flat")
+    builder.node("MatMul", [flat, builder.weights("v", np.ones((64, 2)), TWO_BITS)], "fc", output="y")
     return builder
 
 
-def rounding_down() -> Builder:
-    builder = network()
-    act = next(node for node in builder.nodes if node.name == "act")
-    next(item for item in act.attribute if item.name == "rounding_mode").s = b"FLOOR"
-    return builder
-
-
-REFUSED: dict[str, Callable[[], Builder]] = {
-    "an unsupported node": lambda: ending("Sigmoid", "sigmoid"),
+REFUSED: dict[str, Callable[[], Builder | Graph]] = {
+    "an unsupported node": lambda: ending("Sin", "sine"),
     "float weights": lambda: network(weights=None),
-    "narrow or ternary weights": lambda: network(weights=Levels(2, np.float32(1), signed=True, narrow=True)),
-    "two's-complement weights": lambda: network(weights=twos_complement(2, 1.0)),
     "more than 8 bits": lambda: network(act=unsigned(9, 1.0)),
     "a zero point of 1/4": lambda: network(act=Levels(2, np.float32(1), zero=0.25)),
-    "an input with an odd zero point": lambda: network(act=Levels(2, np.float32(1), zero=1)),
+    "weights with a zero point of 1/4": lambda: network(weights=Levels(2, np.float32(1), zero=0.25)),
     "pads, and codes without a zero": lambda: network(act=Levels(2, np.float32(1), zero=0.5)),
-    "one activation scale per channel": lambda: network(act=Levels(2, PER_CHANNEL)),
-    "another rounding mode": rounding_down,
+    "one activation scale per channel": scales_per_channel,
+    "an unknown rounding mode": lambda: network(act=Levels(2, np.float32(1), rounding="STOCHASTIC")),
     "no quantizer on the input": lambda: network(act=None),
     "sums with two readers": two_readers,
-    "residual operands of unlike codes": unlike_operands,
-    "a Quant at the end": quantized_end,
     "a Relu at the end": lambda: ending("Relu", "relu"),
     "a fixed batch": lambda: network(batch=4),
+    "dynamic quantization": dynamic,
+    "integers of 16 bits, or float8": lambda: small(kind="uint16", zero=(0, "uint16")),
+    "a zero point of another type": lambda: small(w_zero=([0, 0, 0], "uint8")),
+    "as many scales as the axis has not": lambda: small(w_scale=[1, 2], w_zero=([0, 0], "int8")),
+    "a scale of zero": lambda: small(scale=0.0),
+    "one scale a block": lambda: small(x_attributes={"block_size": 2}),
 }
 
 

@@ -14,7 +14,21 @@ import numpy as np
 
 from workloads.encoded import Affine, EncodedNetwork, Ints, Parameters, Thresholds
 from workloads.encoding import decode_weights
-from workloads.layers import Concat, Conv, Dense, Flatten, Layer, MatMul, Pool, Shuffle, Upsample, Vector, sums
+from workloads.layers import (
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    Host,
+    Layer,
+    MatMul,
+    Pool,
+    Shuffle,
+    Slice,
+    Upsample,
+    Vector,
+    sums,
+)
 from workloads.network import Network, Node
 
 
@@ -64,7 +78,9 @@ def _reached(network: Network, name: str) -> tuple[list[Node], list[Node]]:
     carried, passing, reading = {name}, list[Node](), list[Node]()
     for node in network.nodes:
         if not carried.isdisjoint(node.inputs):
-            hands_on = not sums(node.layer) and isinstance(node.layer, Pool | Flatten | Shuffle | Upsample | Concat)
+            hands_on = not sums(node.layer) and isinstance(
+                node.layer, Pool | Flatten | Shuffle | Slice | Upsample | Concat
+            )
             (passing if hands_on else reading).append(node)
             carried |= {node.layer.name} if hands_on else set()
     return passing, reading
@@ -92,7 +108,7 @@ def _unfoldable(layer: Layer, sign: int) -> str | None:
         if (layer.pad_code > 0) != (sign > 0):
             return "pads with a code that has the other sign"
     computes = isinstance(layer, Conv | Dense) or (isinstance(layer, Pool) and layer.kind == "average")
-    passes = not sums(layer) and not isinstance(layer, Conv | Dense)
+    passes = not sums(layer) and not isinstance(layer, Conv | Dense | Host)
     return None if computes or passes else "computes with the codes themselves"
 
 
@@ -131,7 +147,7 @@ def _emitting(layer: Layer, bits: int) -> Layer:
 def _narrower(layer: Layer, bits: int) -> Layer:
     if isinstance(layer, Pool | Upsample):
         return replace(layer, act_bits=bits, out_bits=bits)
-    assert isinstance(layer, Flatten | Shuffle | Concat)
+    assert isinstance(layer, Flatten | Shuffle | Slice | Concat)
     return replace(layer, act_bits=bits)
 
 
@@ -157,6 +173,6 @@ def _shifted(parameters: Parameters, shifts: Ints) -> Parameters:
     thresholds, affine = parameters.thresholds, parameters.affine
     if thresholds is not None:
         thresholds = Thresholds(thresholds.sign, thresholds.values - (thresholds.sign * shifts)[:, None])
-    if affine is not None and affine.shift is not None:
+    elif affine is not None and affine.shift is not None:  # of codes that leave, thresholds have taken it in
         affine = Affine(affine.scale, affine.bias, affine.shift + shifts)
     return replace(parameters, thresholds=thresholds, affine=affine, acc_bits=None)

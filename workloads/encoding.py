@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workloads.encoded import Codes, Planes
+from workloads.encoded import Codes, EncodedNetwork, Planes
 from workloads.layers import Contraction, Conv, MatMul, ceil_div, check_bits, max_code
 
 Bits = npt.NDArray[np.uint8]
@@ -153,6 +153,21 @@ def _nearest(scaled: npt.NDArray[np.floating[Any]], codes: Codes) -> Bits:
         level = np.rint(scaled + one(shift / 2))
     result: Bits = np.clip(level, 0, codes.highest).astype(np.uint8)
     return result
+
+
+def host_codes(network: EncodedNetwork, inputs: npt.NDArray[Any]) -> Bits:
+    """Unsigned codes of real inputs (N, channels, height, width), as the host makes them. Raises ValueError for NaN."""
+    levels = network.input_levels
+    if levels is None:
+        return quantize_unsigned(inputs, network.input_codes)
+    if np.isnan(inputs).any():
+        raise ValueError("inputs: every value must be a number, not NaN")
+    with np.errstate(over="ignore"):
+        rows = np.moveaxis(inputs.astype(np.float32, copy=False).reshape(len(inputs), len(levels.sign), -1), 1, 0)
+    found = np.empty(rows.shape, np.uint8)
+    for place, (sign, values, row) in enumerate(zip(levels.sign.tolist(), levels.values, rows, strict=True)):
+        found[place] = np.searchsorted(values, row if sign > 0 else -row, side="right")
+    return np.ascontiguousarray(np.moveaxis(found, 0, 1)).reshape(inputs.shape)
 
 
 def paper_codes(bits: int) -> Codes:

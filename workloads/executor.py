@@ -22,12 +22,13 @@ import numpy.typing as npt
 
 from workloads import compiled, kernels
 from workloads.actions import Actions
-from workloads.encoded import EncodedNetwork, Parameters, Thresholds
+from workloads.encoded import Arrangement, Codes, EncodedNetwork, Parameters, Thresholds
 from workloads.encoding import (
     Bits,
     Floats,
     Ints,
     Words,
+    host_codes,
     quantize_unsigned,
     signed,
     word_type,
@@ -41,11 +42,13 @@ from workloads.layers import (
     Conv,
     Dense,
     Flatten,
+    Free,
     Host,
     Layer,
     MatMul,
     Move,
     Shuffle,
+    Slice,
     Upsample,
     Vector,
     Weighted,
@@ -107,7 +110,7 @@ def run(
     batch: int | None = None,
     products: bool = False,
 ) -> Run:
-    """Infer real inputs (N, channels, height, width), `batch` images at a time (None: as memory allows).
+    """Infer real inputs (N, channels, height, width), or sequences (N, positions, features), `batch` images at a time (None: as memory allows).
 
     The result does not depend on `width` (8, 16, 32 or 64 bits a word) nor on `batch`; the actions depend on `width`.
     `products` computes layers of many bits as products of codes where that is faster: the same integers, sooner.
@@ -138,6 +141,7 @@ def run_prepared(
 ) -> Run:
     """As `run`, without repacking the weights."""
     network = prepared.encoded.network
+    inputs = _as_maps(inputs)
     _check_inputs(network, inputs)
     size = _batch_size(network) if batch is None else batch
     if size < 1:
@@ -174,8 +178,9 @@ class _Emitted:
 
 def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
     encoded, network = prepared.encoded, prepared.encoded.network
-    maps = {network.input.name: np.moveaxis(quantize_unsigned(inputs, encoded.input_codes), 0, -1)}
-    actions, ways, integers = {}, {}, {}
+    maps = {network.input.name: np.moveaxis(host_codes(encoded, inputs), 0, -1)}
+    actions, ways, integers, left = {}, {}, {}, {}
+    leaving = encoded.arrangement.layers if encoded.arrangement else (network.output.name,)
     for node in network.nodes:
         name = node.layer.name
         emitted = _layer(prepared, node.layer, [maps[source] for source in node.inputs])
@@ -184,11 +189,13 @@ def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
             ways[name] = emitted.way
         if emitted.codes is not None:
             maps[name] = emitted.codes
+        if name in leaving:
+            left[name] = _outputs(node.layer, emitted, encoded.parameters.get(name, Parameters()))
         if keep:
             integers[name] = _images_first(emitted.sums)
     bits = {network.input.name: network.input.bits} | {layer.name: layer.out_bits or 0 for layer in network.layers}
     kept = {name: signed(_images_first(value), bits[name]) for name, value in maps.items()} if keep else {}
-    outputs = _outputs(emitted.sums, encoded.parameters.get(name, Parameters()))
+    outputs = _arranged([left[name] for name in leaving], encoded.arrangement)
     return Run(outputs=outputs, actions=MappingProxyType(actions), ways=ways, integers=integers, codes=kept)
 
 
@@ -200,12 +207,34 @@ def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitte
         return _multiply(layer, sources, parameters, width)
     if isinstance(layer, Flatten):
         return _passed(layer, np.ascontiguousarray(sources[0]).reshape(*layer.out_shape, -1), Actions())
-    if isinstance(layer, Concat | Shuffle):
-        moved = np.concatenate(sources) if isinstance(layer, Concat) else kernels.to_space(sources[0], layer.block)
-        return _passed(layer, moved, _copied(layer, 1, width))
+    if isinstance(layer, Concat | Shuffle | Slice):
+        return _passed(layer, _moved(layer, sources), _copied(layer, 1, width))
     if isinstance(layer, Host):
-        raise ValueError(f"layer {layer.name!r}: must be computed by the host ({layer.function}), not by the machine")
+        return _passed(layer, _hosted(layer, sources, parameters), Actions())
     return _vector(layer, sources, parameters, width)
+
+
+def _moved(layer: Move, sources: Sequence[Bits]) -> Bits:
+    if isinstance(layer, Concat):
+        return np.concatenate(sources)
+    if isinstance(layer, Shuffle):
+        return kernels.to_space(sources[0], layer.block)
+    channels, rows, cols = (slice(first, first + n) for first, n in zip(layer.start, layer.out_shape, strict=True))
+    return np.ascontiguousarray(sources[0][channels, rows, cols])
+
+
+def _hosted(layer: Host, sources: Sequence[Bits], parameters: Parameters) -> Bits:
+    """Codes to float32 values, the function of the layer, and its values to codes."""
+    function = parameters.host
+    if function is None:
+        raise ValueError(f"layer {layer.name!r}: must have a function that the host computes ({layer.function})")
+    values = []
+    for own, source in zip(function.operands, sources, strict=True):
+        real = own.step * (signed(source, layer.act_bits) + own.offset)
+        values.append(own.view.tensor(real.astype(np.float32)))
+    result = function.result
+    codes = Codes(bits=layer.out_bits, step=result.step, offset=result.offset, highest=result.highest)
+    return result.view.maps(quantize_unsigned(function(values), codes), layer.out_shape)
 
 
 def _vector(layer: Vector, sources: Sequence[Bits], parameters: Parameters, width: int) -> _Emitted:
@@ -378,8 +407,8 @@ def _copied(layer: Vector | Move, reads: int, width: int) -> Actions:
     return Actions(vector_words=_vector_words(layer, reads, width), output_writes=written)
 
 
-def _passed(layer: Vector | Move | Flatten, passed: Bits, actions: Actions) -> _Emitted:
-    return _Emitted(signed(passed, layer.act_bits), passed, actions)
+def _passed(layer: Vector | Move | Free, passed: Bits, actions: Actions) -> _Emitted:
+    return _Emitted(signed(passed, layer.out_bits or 0), passed, actions)
 
 
 @lru_cache(maxsize=1024)
@@ -416,15 +445,26 @@ def _plane_words(layer: Layer, planes: int, width: int) -> int:
     return planes * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
 
 
-def _outputs(sums: Integers, parameters: Parameters) -> Floats:
-    """value = scale * (acc + shift) + bias per channel: the first floats since the input was quantized."""
-    exact, affine = _images_first(sums), parameters.affine
-    if affine is not None and affine.shift is not None:
-        scale, bias, shift = (array[:, None, None] for array in (affine.scale, affine.bias, affine.shift))
-        values = np.asarray((exact + shift) * scale + bias, np.float64)
-    else:
-        values = exact.astype(np.float64)
-    return values[:, :, 0, 0] if values.shape[2:] == (1, 1) else values
+def _outputs(layer: Layer, emitted: _Emitted, parameters: Parameters) -> Floats:
+    """value = scale * (x + shift) + bias per channel, x the codes or else the sums: the first floats since the input was quantized."""
+    codes = None if emitted.codes is None else signed(emitted.codes, layer.out_bits or 0)
+    exact, affine = _images_first(emitted.sums if codes is None else codes), parameters.affine
+    if affine is None or affine.shift is None:
+        return exact.astype(np.float64)
+    scale, bias, shift = (array[:, None, None] for array in (affine.scale, affine.bias, affine.shift))
+    return np.asarray((exact + shift) * scale + bias, np.float64)
+
+
+def _arranged(maps: Sequence[Floats], arrangement: Arrangement | None) -> Floats:
+    """(images, channels, height, width), or (images, channels) where that is all."""
+    values = maps[0]
+    if arrangement is not None:
+        joined = np.moveaxis(np.concatenate(maps, axis=1), 0, -1)
+        (top, left), (height, width) = arrangement.start, arrangement.size
+        values = np.moveaxis(
+            kernels.to_space(joined, arrangement.block)[:, top : top + height, left : left + width], -1, 0
+        )
+    return values[:, :, 0, 0] if values.shape[2:] == (1, 1) else np.ascontiguousarray(values)
 
 
 def _images_first(maps: npt.NDArray[Any]) -> Ints:
@@ -434,6 +474,11 @@ def _images_first(maps: npt.NDArray[Any]) -> Ints:
 
 def _joined(parts: Sequence[Mapping[str, Ints]]) -> Mapping[str, Ints]:
     return MappingProxyType({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _as_maps(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Sequences (N, positions, features) as maps (N, features, 1, positions)."""
+    return inputs.swapaxes(1, 2)[:, :, None] if isinstance(inputs, np.ndarray) and inputs.ndim == 3 else inputs
 
 
 def _check_inputs(network: Network, inputs: npt.NDArray[Any]) -> None:

@@ -3,11 +3,14 @@
 Metadata of the file: `format` is dse-network, `version` is 1, `header` is JSON with keys
   network     name, inputs [{name, shape, bits}], nodes [{inputs, layer {layer: one of layer_list.KINDS, ...}}]
   codes       bits, step, offset, highest of the network input
-  parameters  by layer name: acc_bits and the list of its tensors
+  host_levels whether the host quantizes by levels of its own
+  parameters  by layer name: acc_bits, the list of its tensors, and the function of a host layer (`workloads.host_files`)
+  arrangement how the host puts the outputs of several layers in place, or null
   source      provenance, text to text
 Tensors are named <layer>/<tensor>: weights uint64 (K, out, words); threshold_signs int64 (channels,), threshold_values
-int64 (channels, levels); affine_scale, affine_bias float64 and affine_shift int64 (channels,). The same network gives the same bytes. Only
-this file turns such dicts into records; nothing is ever executed from a file.
+int64 (channels, levels); affine_scale, affine_bias float64 and affine_shift int64 (channels,); constant_0, ... float32 of a host function. Host
+levels are host_signs int64 (rows,) and host_values float32 (rows, levels). The same network gives the same bytes. Only this
+file and `host_files` turn such dicts into records; nothing is ever executed from a file.
 """
 
 from __future__ import annotations
@@ -24,7 +27,15 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from workloads.encoded import Affine, Codes, EncodedNetwork, Parameters, Thresholds
+from workloads.encoded import Affine, Codes, EncodedNetwork, HostLevels, Parameters, Thresholds
+from workloads.host_files import (
+    PREFIX,
+    arrangement_from,
+    arrangement_header,
+    function_from,
+    function_header,
+    function_tensors,
+)
 from workloads.layer_list import KINDS
 from workloads.layers import Layer
 from workloads.network import Input, Network, Node
@@ -37,6 +48,7 @@ _LENGTHS = {
     "out_shape": 3,
     "other_shape": 3,
     "shape": 3,
+    "start": 3,
     "kernel": 2,
     "stride": 2,
     "dilation": 2,
@@ -56,8 +68,11 @@ _DTYPES = {
     "threshold_values": "I64",
     "affine_scale": "F64",
     "affine_bias": "F64",
+    "host_signs": "I64",
+    "host_values": "F32",
     "affine_shift": "I64",
 }
+_HOST = ("host_signs", "host_values")
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -104,13 +119,18 @@ def _encode(network: EncodedNetwork) -> bytes:
     header = {
         "network": network_header(network.network),
         "codes": _record(network.input_codes),
+        "host_levels": network.input_levels is not None,
         "parameters": {
-            name: {"acc_bits": own.acc_bits, "tensors": sorted(tensors[name])} for name, own in held.items()
+            name: {"acc_bits": own.acc_bits, "tensors": sorted(tensors[name]), "host": _host(own)}
+            for name, own in held.items()
         },
+        "arrangement": arrangement_header(network.arrangement),
         "source": dict(network.source),
     }
     text = json.dumps(header, sort_keys=True, allow_nan=False)
     flat = {f"{layer}/{name}": tensor for layer, own in tensors.items() for name, tensor in own.items()}
+    if network.input_levels is not None:
+        flat["host_signs"], flat["host_values"] = network.input_levels.sign, network.input_levels.values
     return _ordered(to_bytes(flat, metadata={"format": FORMAT, "version": VERSION, "header": text}))
 
 
@@ -138,7 +158,11 @@ def _tensors(parameters: Parameters) -> dict[str, npt.NDArray[Any]]:
         found["affine_scale"] = parameters.affine.scale.astype(np.float64, order="C")
         found["affine_bias"] = parameters.affine.bias.astype(np.float64, order="C")
         found["affine_shift"] = np.asarray(parameters.affine.shift).astype(np.int64, order="C")
-    return found
+    return found | ({} if parameters.host is None else function_tensors(parameters.host))
+
+
+def _host(parameters: Parameters) -> dict[str, Any] | None:
+    return None if parameters.host is None else function_header(parameters.host)
 
 
 def network_header(network: Network) -> dict[str, Any]:
@@ -160,14 +184,18 @@ def _decode(path: Path) -> EncodedNetwork:
         layers = _object("parameters", header["parameters"])
         listed = {name: _own_tensors(name, entry) for name, entry in layers.items()}
         names = {f"{layer}/{tensor}": tensor for layer, own in listed.items() for tensor in own}
+        if header["host_levels"]:
+            names |= {name: name for name in _HOST}
         _check_names(set(names), set(file.keys()))
         for name, tensor in names.items():
-            _check_dtype(name, file.get_slice(name).get_dtype(), _DTYPES[tensor])
+            _check_dtype(name, file.get_slice(name).get_dtype(), _DTYPES.get(tensor, "F32"))
         tensors = {name: file.get_tensor(name) for name in names}
     network = network_from_header(header["network"])
     _check_names({layer.name for layer in network.layers}, set(layers), what="layer", where="parameters")
     parameters = {name: _parameters(name, entry, tensors) for name, entry in layers.items()}
-    return EncodedNetwork(network, _codes(header["codes"]), parameters, _texts("source", header["source"]))
+    levels = HostLevels(*(tensors[name] for name in _HOST)) if header["host_levels"] else None
+    source, arrangement = _texts("source", header["source"]), arrangement_from(header["arrangement"])
+    return EncodedNetwork(network, _codes(header["codes"]), parameters, source, arrangement, levels)
 
 
 def _checked_header(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -179,15 +207,18 @@ def _checked_header(metadata: Mapping[str, str]) -> dict[str, Any]:
         header = json.loads(metadata.get("header", ""))
     except ValueError as error:
         raise ValueError(f"header must be JSON, but: {error}") from error
-    return _keys("header", header, ("network", "codes", "parameters", "source"))
+    found = _keys("header", header, ("network", "codes", "host_levels", "parameters", "source", "arrangement"))
+    if not isinstance(found["host_levels"], bool):
+        raise ValueError(f"header: host_levels must be of type bool, not {found['host_levels']!r}")
+    return found
 
 
 def _own_tensors(layer: str, entry: Any) -> list[str]:
     """The tensors a layer lists; thresholds and affine come in pairs."""
     where = f"parameters of {layer!r}"
-    own = _keys(where, entry, ("acc_bits", "tensors"))["tensors"]
-    if not isinstance(own, list) or not all(isinstance(name, str) and name in _DTYPES for name in own):
-        raise ValueError(f"{where}: tensors must be a list out of {sorted(_DTYPES)}, not {own!r}")
+    own = _keys(where, entry, ("acc_bits", "tensors", "host"))["tensors"]
+    if not isinstance(own, list) or not all(isinstance(name, str) and _known(name, entry["host"]) for name in own):
+        raise ValueError(f"{where}: tensors must be a list out of {sorted(set(_DTYPES) - set(_HOST))}, not {own!r}")
     for one, other in (
         ("threshold_signs", "threshold_values"),
         ("affine_scale", "affine_bias"),
@@ -196,6 +227,10 @@ def _own_tensors(layer: str, entry: Any) -> list[str]:
         if (one in own) != (other in own):
             raise ValueError(f"{where}: {one} and {other} must be given together")
     return own
+
+
+def _known(tensor: str, host: Any) -> bool:
+    return (tensor in _DTYPES and tensor not in _HOST) or (host is not None and tensor.startswith(PREFIX))
 
 
 def _check_names(wanted: set[str], came: set[str], *, what: str = "tensor", where: str = "file") -> None:
@@ -218,8 +253,9 @@ def _parameters(layer: str, entry: Any, tensors: Tensors) -> Parameters:
         affine = Affine(own["affine_scale"], own["affine_bias"], own["affine_shift"]) if "affine_scale" in own else None
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    host = None if entry["host"] is None else function_from(where, entry["host"], own)
     acc_bits = _value(where, "acc_bits", entry["acc_bits"])
-    return Parameters(acc_bits=acc_bits, weights=own.get("weights"), thresholds=thresholds, affine=affine)
+    return Parameters(acc_bits=acc_bits, weights=own.get("weights"), thresholds=thresholds, affine=affine, host=host)
 
 
 def network_from_header(entry: Any) -> Network:

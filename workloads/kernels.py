@@ -195,7 +195,7 @@ def code_sums(words: Words, length: int) -> Ints:
     return np.asarray(np.tensordot(weights, 2 * ones - length, axes=1))
 
 
-def to_space(maps: Bits, block: int) -> Bits:
+def to_space(maps: npt.NDArray[Any], block: int) -> npt.NDArray[Any]:
     """(block^2 channels, height, width, images) to (channels, height * block, width * block, images), ONNX mode DCR."""
     channels, height, width, images = maps.shape
     split = maps.reshape(block, block, channels // block**2, height, width, images)

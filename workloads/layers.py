@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from workloads.checks import MAX_BITS, Pair, Shape, ceil_div, check_bits, check_positive, max_code, signed_bits
 from workloads.contractions import Conv, Dense, MatMul
-from workloads.moves import Concat, Flatten, Host, Shuffle
+from workloads.moves import Concat, Flatten, Host, Shuffle, Slice
 from workloads.vector_layers import Add, Pool, Upsample
 
 Weighted = Conv | Dense
@@ -21,7 +21,7 @@ Contraction = Conv | Dense | MatMul
 Vector = Pool | Add | Upsample
 """Layers that compute on codes without weights: what the vector unit does."""
 
-Move = Concat | Shuffle
+Move = Concat | Shuffle | Slice
 """Layers that put codes elsewhere: the vector unit copies them."""
 
 Free = Flatten | Host
@@ -70,6 +70,7 @@ __all__ = [
     "Pool",
     "Shape",
     "Shuffle",
+    "Slice",
     "Source",
     "Upsample",
     "Vector",

@@ -88,6 +88,32 @@ class Shuffle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A window of a map, copied: out[c, y, x] = in[start_c + c, start_y + y, start_x + x]."""
+
+    name: str
+    in_shape: Shape
+    out_shape: Shape
+    start: Shape
+    act_bits: int
+
+    def __post_init__(self) -> None:
+        where = f"layer {self.name!r}"
+        _check_moved(self.name, self.in_shape, self.act_bits)
+        check_positive(where, out_channels=self.out_shape[0], out_height=self.out_shape[1], out_width=self.out_shape[2])
+        ends = [first + size for first, size in zip(self.start, self.out_shape, strict=True)]
+        if min(self.start) < 0 or any(end > size for end, size in zip(ends, self.in_shape, strict=True)):
+            raise ValueError(
+                f"{where}: the window {self.out_shape} from {self.start} must lie in the map {self.in_shape}"
+            )
+
+    @property
+    def out_bits(self) -> int:
+        """Codes pass unchanged."""
+        return self.act_bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """A function that no popcount computes (softmax, normalization, activation, reshape): the host does it, codes to codes.
 

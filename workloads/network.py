@@ -17,6 +17,7 @@ from workloads.layers import (
     MatMul,
     Shape,
     Shuffle,
+    Slice,
     Source,
     check_bits,
     sources,
@@ -170,7 +171,7 @@ def _reads(layer: Layer, bits: Mapping[str, tuple[int, int]], wanted: Mapping[st
 
 def _requantize(node: Node, bits: Mapping[str, tuple[int, int]], wanted: Mapping[str, int]) -> Layer:
     layer, act = node.layer, wanted[node.inputs[0]]
-    if isinstance(layer, Flatten | Concat | Shuffle):
+    if isinstance(layer, Flatten | Concat | Shuffle | Slice):
         return replace(layer, act_bits=act)
     if isinstance(layer, Host):
         return replace(layer, act_bits=act, out_bits=wanted.get(layer.name, layer.out_bits))

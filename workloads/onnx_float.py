@@ -1,14 +1,15 @@
 """A float ONNX network encoded after training: quantizers with searched scales are put into the graph, then it is read as QONNX.
 
-Weights get one scale an output channel. Every activation that a Conv, MatMul, Gemm, Add or average pool reads is
-quantized where it is made, before pools and reshapes that only pass codes on; the maps that an Add joins share one scale. What
-is never negative becomes unsigned codes, everything else the paper's symmetric ones. The integers are then those of the
-quantized graph, exactly; how far that is from the float graph is what `Fit` and a measured accuracy say.
+Weights get one scale an output channel. Every activation that must be codes (`onnx_float_maps`) is quantized where it is made,
+with a scale of its own: maps that meet in an Add keep theirs, for integer multipliers join them exactly, and a scale shared
+by two maps would cost the accuracy of one of them. What is never negative becomes unsigned codes, everything else the paper's
+symmetric ones. The integers are then those of the quantized graph, exactly; how far that is from the float graph is what `Fit`
+and a measured accuracy say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,39 +18,17 @@ import numpy as np
 
 from workloads.calibration import Floats, Values, find_steps, quantized, sqnr_db
 from workloads.encoded import EncodedNetwork
-from workloads.layers import check_bits
+from workloads.onnx_float_maps import Precision, maps_to_quantize, weighted
 from workloads.onnx_graph import Array, Graph, GraphNode, graph_of, read_model
 from workloads.onnx_import import translate
+from workloads.onnx_qlinear import QLINEAR
 from workloads.onnx_quantizer import QUANT_DOMAINS
 
 if TYPE_CHECKING:
     import onnx
 
-CONTRACTIONS = ("Conv", "Gemm", "MatMul")
-AVERAGES = ("AveragePool", "GlobalAveragePool")
-PASSING = ("MaxPool", "Flatten", "Reshape", "Identity", "Dropout")
-"""Nodes whose outputs are codes of their inputs."""
-
 SAMPLE = 1 << 18
 """Values of an activation that the search looks at, spread over all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """M and K of every layer with weights: `uniform`, or its own in `layers` by node name. `images`: bits of the input."""
-
-    uniform: tuple[int, int]
-    layers: Mapping[str, tuple[int, int]]
-    images: int = 8
-
-    def __post_init__(self) -> None:
-        check_bits("precision", m=self.uniform[0], k=self.uniform[1], input_bits=self.images)
-        for name, (m, k) in self.layers.items():
-            check_bits(f"precision of {name!r}", m=m, k=k)
-
-    def of(self, name: str) -> tuple[int, int]:
-        """(M, K) of a layer."""
-        return self.layers.get(name, self.uniform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +39,6 @@ class Fit:
     kind: str
     bits: int
     sqnr_db: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Map:
-    """An activation to be quantized: tensors that share codes, their bits."""
-
-    tensors: tuple[str, ...]
-    bits: int
-    joined: bool
 
 
 def encode_float(
@@ -86,20 +56,20 @@ def quantize_model(
 ) -> tuple[onnx.ModelProto, list[Fit]]:
     """A float model, and the graph that it was read as, with quantizers: QONNX, and how well every tensor fits its codes."""
     _check(graph, precision, images)
-    maps = list(_maps(graph, precision))
-    values = _activations(model, graph, [name for item in maps for name in item.tensors], images)
+    maps = dict(maps_to_quantize(graph, precision))
+    values = _activations(model, graph, list(maps), images)
     surgery = _Surgery(model)
-    fits = [fit for item in maps for fit in surgery.quantize_map(item, values, method)]
+    fits = [surgery.quantize_map(name, bits, values[name], method) for name, bits in maps.items()]
     fits += [
         surgery.quantize_weights(node, graph.constants[node.inputs[1]], precision.of(node.name)[1], method)
-        for node in _contractions(graph)
+        for node in weighted(graph)
     ]
     return surgery.finished(), fits
 
 
 def _check(graph: Graph, precision: Precision, images: Array) -> None:
-    names = [node.name for node in _contractions(graph)]
-    if any(node.domain in QUANT_DOMAINS for node in graph.nodes):
+    names = [node.name for node in weighted(graph)]
+    if any(node.domain in QUANT_DOMAINS or node.op in QLINEAR for node in graph.nodes):
         raise ValueError(
             f"graph {graph.name!r}: must be a float network to be encoded with bits, but has quantizers of its own"
         )
@@ -108,72 +78,12 @@ def _check(graph: Graph, precision: Precision, images: Array) -> None:
     unknown = sorted(set(precision.layers) - set(names))
     if unknown:
         raise ValueError(f"precision: {unknown[0]!r} must be a layer with weights; there are {', '.join(names)}")
-    wanted = graph.input_shape if graph.input_rank == 4 else graph.input_shape[:1]
+    features, _, positions = graph.input_shape
+    wanted = {4: graph.input_shape, 3: (positions, features), 2: (features,)}[graph.input_rank]
     if images.shape[1:] != wanted or not len(images):
         raise ValueError(f"calibration images: must be (N, {', '.join(map(str, wanted))}), not {images.shape}")
     if images.dtype.kind not in "fiu" or not np.isfinite(images).all():
         raise ValueError("calibration images: must be finite real numbers")
-
-
-def _contractions(graph: Graph) -> list[GraphNode]:
-    """Nodes with constant weights."""
-    return [node for node in graph.nodes if node.op in CONTRACTIONS and node.inputs[1] in graph.constants]
-
-
-def _maps(graph: Graph, precision: Precision) -> Iterator[_Map]:
-    """Activations to quantize, in the order in which they are made."""
-    origins, bits, joins = _Origins(graph), dict[str, int](), list[tuple[str, str]]()
-    for node in graph.nodes:
-        read = [origins.of(name) for name in node.inputs if name and name not in graph.constants]
-        if node.op in CONTRACTIONS:
-            _agree(bits, read[0], precision.of(node.name)[0], graph.input_name, precision.images)
-        elif node.op == "Add" and len(read) == 2:
-            joins.append((read[0], read[1]))
-        elif node.op not in AVERAGES:
-            continue
-        for name in read:
-            bits.setdefault(name, precision.images if name == graph.input_name else 0)
-    groups = _groups(list(bits), joins)
-    for group in groups:
-        widths = {bits[name] for name in group if bits[name]} or {precision.uniform[0]}
-        if len(widths) > 1:
-            raise ValueError(
-                f"precision: maps that an Add joins ({', '.join(group)}) must have one M, not {sorted(widths)}"
-            )
-        yield _Map(tuple(group), widths.pop(), joined=any(name in pair for pair in joins for name in group))
-
-
-def _agree(bits: dict[str, int], tensor: str, wanted: int, input_name: str, image_bits: int) -> None:
-    """A map has one M; the network input keeps its own."""
-    wanted = image_bits if tensor == input_name else wanted
-    if bits.get(tensor) not in (None, 0, wanted):
-        raise ValueError(f"precision: the readers of {tensor!r} must agree on M, but want {bits[tensor]} and {wanted}")
-    bits[tensor] = wanted
-
-
-def _groups(names: Sequence[str], joins: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """Names that joins connect, each group and all groups in the order of the names."""
-    leader = {name: name for name in names}
-    for first, second in joins:
-        old, new = leader[second], leader[first]
-        leader = {name: new if found == old else found for name, found in leader.items()}
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(leader[name], []).append(name)
-    return list(groups.values())
-
-
-class _Origins:
-    """Where the codes of a tensor are made: before the pools and reshapes that pass them on."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._before = {node.outputs[0]: node.inputs[0] for node in graph.nodes if node.op in PASSING}
-
-    def of(self, name: str) -> str:
-        """The tensor to quantize so that `name` holds codes."""
-        while name in self._before:
-            name = self._before[name]
-        return name
 
 
 def _activations(model: onnx.ModelProto, graph: Graph, names: Sequence[str], images: Array) -> dict[str, Values]:
@@ -220,19 +130,17 @@ class _Surgery:
         self._added: dict[str, onnx.NodeProto] = {}
         self._renamed: dict[str, str] = {}
 
-    def quantize_map(self, item: _Map, values: Mapping[str, Values], method: str) -> Iterator[Fit]:
-        """One quantizer for every tensor of a map; they share its scale."""
-        together = np.concatenate([values[name] for name in item.tensors], axis=1)
-        signed = item.joined or bool((together < 0).any())
-        step = find_steps(together, item.bits, method, signed=signed)
-        for name in item.tensors:
-            self._renamed[name] = self._quantizer(name, f"{name}_codes", step, item.bits, signed=signed)
-            rounded = quantized(values[name], step[:, None], item.bits, signed=signed)
-            yield Fit(name, "activation", item.bits, sqnr_db(values[name], rounded))
+    def quantize_map(self, name: str, bits: int, values: Values, method: str) -> Fit:
+        """One quantizer for a map."""
+        signed = bool((values < 0).any())
+        step = find_steps(values, bits, method, signed=signed)
+        self._renamed[name] = self._quantizer(name, f"{name}_codes", step, bits, signed=signed)
+        return Fit(name, "activation", bits, sqnr_db(values, quantized(values, step[:, None], bits, signed=signed)))
 
     def quantize_weights(self, node: GraphNode, array: Array, bits: int, method: str) -> Fit:
         """One quantizer with a scale for every output channel; each node has its own, also where weights are shared."""
-        axis = 0 if node.op == "Conv" or (node.op == "Gemm" and node.integer("transB", 0)) else array.ndim - 1
+        first = node.op == "Conv" or (node.op == "Gemm" and node.integer("transB", 0))
+        axis = 0 if first else 1 if node.op == "ConvTranspose" else array.ndim - 1
         rows = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1).astype(np.float64)
         steps = find_steps(rows, bits, method, signed=True)
         shape = [len(steps) if place == axis else 1 for place in range(array.ndim)]

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from workloads.layers import Shape
+from workloads.onnx_external import embed_external
+from workloads.onnx_wire import MOST_FIELDS, holds_too_much
 
 if TYPE_CHECKING:
     import onnx
@@ -27,6 +29,9 @@ Array = npt.NDArray[Any]
 
 MIN_OPSET = 9
 """Oldest operator set whose Add, Mul and BatchNormalization mean what they mean today."""
+
+SMALL_INTEGERS = ("int2", "int4", "uint2", "uint4")
+"""Types that numpy itself does not have."""
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -82,7 +87,8 @@ class GraphNode:
 class Graph:
     """A checked graph: only nodes that the output depends on, each after what it reads.
 
-    `input_shape` is (channels, height, width), (features, 1, 1) for a matrix input; `input_rank` is 4 or 2.
+    `input_shape` is (channels, height, width), (features, 1, positions) for a sequence, (features, 1, 1) for a matrix;
+    `input_rank` is 4, 3 or 2; `input_type` is the name of its numpy type.
     """
 
     name: str
@@ -93,29 +99,42 @@ class Graph:
     input_rank: int
     output_name: str
     source: Mapping[str, str]
+    opsets: Mapping[str, int]
+    """Version of the operators of every domain; the standard one is ""."""
+    datatypes: Mapping[str, str]
+    """Datatypes that QONNX and FINN annotate tensors with, by tensor."""
+    input_type: str = "float32"
 
 
-def read_graph(path: str | Path) -> Graph:
-    """Read an ONNX file. Raises ValueError, one sentence naming the file, for anything that is not a usable graph."""
+def read_graph(path: str | Path, shape: tuple[int, ...] | None = None) -> Graph:
+    """Read an ONNX file. Raises ValueError, one sentence naming the file, for anything that is not a usable graph.
+
+    `shape`: sizes of the input behind its batch, for a file that leaves them open.
+    """
     path = Path(path)
-    return graph_of(path, *read_model(path))
+    content, model = read_model(path)
+    if shape is not None:
+        _give_shape(path.name, model.graph, shape)
+    return graph_of(path, content, model)
 
 
 def read_model(path: Path) -> tuple[bytes, onnx.ModelProto]:
     """A file's bytes and the model that they are."""
     content = _content(path)
-    return content, _parse(path.name, content)
+    model = _parse(path.name, content)
+    embed_external(path, model)
+    return content, model
 
 
 def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
     """A model as a graph; `path` and `content` are the file that it comes from."""
-    _check_model(path.name, model)
-    graph = model.graph
+    opsets, graph = _opsets(path.name, model), model.graph
     constants = _constants(path.name, graph)
     inputs = [value for value in graph.input if str(value.name) not in constants]
     source, output = _only(path.name, "input", inputs), _only(path.name, "output", list(graph.output))
     shape, rank = _input_shape(source)
     input_name, output_name = str(source.name), str(output.name)
+    datatypes = _datatypes(graph)
     nodes = _ordered(path.name, _nodes(graph, input_name), {input_name, *constants}, output_name)
     return Graph(
         name=_printable(graph.name) or path.stem,
@@ -126,6 +145,9 @@ def graph_of(path: Path, content: bytes, model: onnx.ModelProto) -> Graph:
         input_rank=rank,
         output_name=output_name,
         source=_source(path, content, model),
+        opsets=opsets,
+        datatypes=datatypes,
+        input_type=_input_type(source),
     )
 
 
@@ -141,6 +163,8 @@ def _parse(where: str, content: bytes) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    if holds_too_much(content):
+        raise ValueError(f"{where}: must hold at most {MOST_FIELDS} records to be read as a network")
     try:
         model: onnx.ModelProto = onnx.ModelProto.FromString(content)
     except DecodeError:
@@ -152,12 +176,24 @@ def _parse(where: str, content: bytes) -> onnx.ModelProto:
     return model
 
 
-def _check_model(where: str, model: onnx.ModelProto) -> None:
-    opset = max((item.version for item in model.opset_import if item.domain in STANDARD_DOMAINS), default=0)
+def _opsets(where: str, model: onnx.ModelProto) -> dict[str, int]:
+    versions = {
+        "" if item.domain in STANDARD_DOMAINS else str(item.domain): item.version for item in model.opset_import
+    }
+    opset = versions.get("", 0)
     if opset < MIN_OPSET:
         raise ValueError(f"{where}: the ONNX operator set must be at least {MIN_OPSET}, not {opset or 'absent'}")
     if model.graph.sparse_initializer:
         raise ValueError(f"{where}: initializers must be dense, not sparse")
+    return versions
+
+
+def _datatypes(graph: onnx.GraphProto) -> dict[str, str]:
+    """Annotated datatypes by tensor."""
+    pairs = [
+        (item.tensor_name, pair) for item in graph.quantization_annotation for pair in item.quant_parameter_tensor_names
+    ]
+    return {str(name): str(pair.value) for name, pair in pairs if pair.key == "finn_datatype"}
 
 
 def _only(where: str, kind: str, values: list[Any]) -> Any:
@@ -167,20 +203,47 @@ def _only(where: str, kind: str, values: list[Any]) -> Any:
     return values[0]
 
 
+def _give_shape(where: str, graph: onnx.GraphProto, shape: tuple[int, ...]) -> None:
+    constants = {tensor.name for tensor in graph.initializer}
+    source = _only(where, "input", [value for value in graph.input if value.name not in constants])
+    dims = list(source.type.tensor_type.shape.dim)[1:]
+    if len(dims) != len(shape) or any(dim.dim_value not in (0, size) for dim, size in zip(dims, shape, strict=True)):
+        own = [dim.dim_value or dim.dim_param for dim in dims]
+        raise ValueError(
+            f"{where}: the shape given for input {source.name!r} must fit its own {own}, not be {list(shape)}"
+        )
+    for dim, size in zip(dims, shape, strict=True):
+        dim.dim_value = size
+
+
 def _input_shape(value: onnx.ValueInfoProto) -> tuple[Shape, int]:
-    """(channels, height, width) and the rank of a (batch, C, H, W) or (batch, F) input; batch may be symbolic or 1."""
+    """(channels, height, width) and the rank of a (batch, C, H, W), (batch, S, F) or (batch, F) input; batch symbolic or 1."""
     where, dims = f"graph input {value.name!r}", list(value.type.tensor_type.shape.dim)
-    if len(dims) not in (2, 4):
-        raise ValueError(f"{where}: must be (batch, channels, height, width) or (batch, features), not {len(dims)}-D")
+    if len(dims) not in (2, 3, 4):
+        raise ValueError(
+            f"{where}: must be (batch, channels, height, width), (batch, positions, features) or (batch, features), "
+            f"not {len(dims)}-D"
+        )
     if dims[0].HasField("dim_value") and dims[0].dim_value != 1:
         raise ValueError(f"{where}: the batch dimension must be symbolic or 1, not {dims[0].dim_value}")
     sizes = [dim.dim_value for dim in dims[1:]]
     for index, dim in enumerate(dims[1:], start=1):
         if dim.dim_value < 1:
             given = dim.dim_param or dim.dim_value
-            raise ValueError(f"{where}: dimension {index} must be a fixed size >= 1, not {given!r}")
-    channels, height, width = sizes if len(dims) == 4 else (sizes[0], 1, 1)
+            raise ValueError(
+                f"{where}: dimension {index} must be a fixed size >= 1, or given as a shape, not {given!r}"
+            )
+    channels, height, width = sizes if len(dims) == 4 else (sizes[-1], 1, sizes[0] if len(dims) == 3 else 1)
     return (channels, height, width), len(dims)
+
+
+def _input_type(value: onnx.ValueInfoProto) -> str:
+    from onnx import helper
+
+    try:
+        return str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name)
+    except KeyError:
+        raise ValueError(f"graph input {value.name!r}: must have a type of numbers") from None
 
 
 def _constants(where: str, graph: onnx.GraphProto) -> dict[str, Array]:
@@ -199,18 +262,13 @@ def _is_constant(node: onnx.NodeProto) -> bool:
 
 
 def _array(where: str, name: str, tensor: onnx.TensorProto) -> Array:
-    from onnx import TensorProto, numpy_helper
+    from onnx import numpy_helper
 
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-        raise ValueError(
-            f"{where}: initializer {name!r} must be stored inside the file, not as external data "
-            f"(a model must not name other files of this machine to be read)"
-        )
     try:
         array = np.asarray(numpy_helper.to_array(tensor))
     except Exception:  # numpy, ml_dtypes and protobuf each complain in their own way about a malformed tensor
         raise ValueError(f"{where}: initializer {name!r} must hold as many numbers as its shape says") from None
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and array.dtype.name not in SMALL_INTEGERS:
         raise ValueError(f"{where}: initializer {name!r} must be an array of real numbers, not {array.dtype}")
     if not np.isfinite(array).all():
         raise ValueError(f"{where}: initializer {name!r} must be finite, not NaN or infinite")

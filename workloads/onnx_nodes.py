@@ -1,123 +1,55 @@
-"""What each ONNX operator does to codes and sums: one short function an operator, and the table `OPERATORS`."""
+"""What each ONNX operator does to codes and sums: one short function an operator, and the table `NODES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from math import prod
+from dataclasses import replace
 
 import numpy as np
 
-from workloads.layers import Add, Flatten, Pool
-from workloads.onnx_contractions import conv, gemm, matmul
-from workloads.onnx_graph import STANDARD_DOMAINS, Array, GraphNode
-from workloads.onnx_quantizer import QUANT_DOMAINS, Quantizer, read_quantizer
-from workloads.onnx_translation import CodeMap, Constant, QuantizedConstant, RawInput, Sums, Translation, Value
-from workloads.onnx_windows import Window, kernel_shape, map_shape, read_window
-from workloads.thresholds import Curve
+from workloads.layers import Pool
+from workloads.onnx_affine import (
+    add_constant,
+    batch_normalization,
+    clip,
+    divide,
+    multiply,
+    negate,
+    relu,
+    subtract_constant,
+)
+from workloads.onnx_contractions import conv, gemm
+from workloads.onnx_graph import GraphNode
+from workloads.onnx_quantizer import QUANT_DOMAINS
+from workloads.onnx_quantizing import multi_threshold, quant, trunc
+from workloads.onnx_residual import residual
+from workloads.onnx_shapes import decision, flatten, identity, reshape, shape, squeeze, transpose, unsqueeze
+from workloads.onnx_translation import Operator, Translation
+from workloads.onnx_values import Constant, Value
+from workloads.onnx_windows import kernel_shape, map_shape, read_window
 
-ONE, ZERO = Fraction(1), Fraction(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """How many inputs an operator takes, where it is registered, and how it is translated."""
-
-    inputs: range
-    translate: Callable[[Translation, GraphNode], Value]
-    domains: tuple[str, ...] = STANDARD_DOMAINS
-
-
-def quant(state: Translation, node: GraphNode) -> Value:
-    """Quant, BipolarQuant: codes from sums or the graph input; constants wait until their reader is known."""
-    parameters = tuple(state.constant(node, index) for index in range(1, len(node.inputs)))
-    quantizer, value = read_quantizer(node, parameters), state.value(node, 0)
-    if isinstance(value, Constant):
-        return _quantized_constant(node, value.array, quantizer)
-    if isinstance(value, RawInput):
-        return state.quantize_input(quantizer)
-    if isinstance(value, Sums):
-        return state.quantize_sums(value, quantizer)
-    if isinstance(value, CodeMap) and value.codes == quantizer.codes:
-        return value
-    raise ValueError(f"{node}: input {node.inputs[0]!r} must be sums, not codes with other levels (not supported yet)")
-
-
-def batch_normalization(state: Translation, node: GraphNode) -> Value:
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta: the slope is computed in float64, the rest is exact."""
-    sums = state.sums(node, 0)
-    if node.integer("training_mode", 0):
-        raise ValueError(f"{node}: training_mode must be 0, not {node.integer('training_mode', 0)}")
-    gamma, beta, mean, variance = (state.per_channel(node, index, sums, vector=True) for index in range(1, 5))
-    spread = np.array([float(value) for value in variance]) + node.real("epsilon", 1e-5)
-    if (spread <= 0).any():
-        raise ValueError(f"{node}: variance + epsilon must be > 0, not {spread.min()}")
-    with np.errstate(over="ignore"):
-        quotients = np.array([float(value) for value in gamma]) / np.sqrt(spread)
-    if not np.isfinite(quotients).all():
-        raise ValueError(f"{node}: gamma / sqrt(variance + epsilon) must be finite")
-    slopes = [Fraction(float(value)) for value in quotients]
-    return sums.scaled(slopes, [b - slope * m for slope, b, m in zip(slopes, beta, mean, strict=True)])
+FLOAT_TYPES = (1, 10, 11, 16)
+"""FLOAT, FLOAT16, DOUBLE and BFLOAT16 of TensorProto."""
 
 
 def add(state: Translation, node: GraphNode) -> Value:
-    """A constant added to sums, or two maps of codes added: a residual connection."""
-    if not (state.is_constant(node, 0) or state.is_constant(node, 1)):
-        return _residual(node, state.codes(node, 0), state.codes(node, 1))
-    sums, constants = _sums_and_constants(state, node)
-    return sums.scaled([ONE] * len(constants), constants)
+    """A constant added to a map, or two maps of codes added: a residual connection."""
+    if state.is_constant(node, 0) or state.is_constant(node, 1):
+        return add_constant(state, node)
+    return residual(state, node, state.term(node, 0), state.term(node, 1), 1)
 
 
 def subtract(state: Translation, node: GraphNode) -> Value:
-    """Sums minus a constant, or a constant minus sums."""
-    sums, constants = _sums_and_constants(state, node)
-    sign = Fraction(-1) if state.is_constant(node, 0) else ONE
-    return sums.scaled([sign] * len(constants), [-sign * value for value in constants])
-
-
-def multiply(state: Translation, node: GraphNode) -> Value:
-    """Sums times a constant."""
-    sums, constants = _sums_and_constants(state, node)
-    return sums.scaled(constants, [ZERO] * len(constants))
-
-
-def divide(state: Translation, node: GraphNode) -> Value:
-    """Sums divided by a constant."""
-    sums = state.sums(node, 0)
-    constants = state.per_channel(node, 1, sums)
-    if not all(constants):
-        raise ValueError(f"{node}: divisor {node.inputs[1]!r} must not be 0")
-    return sums.scaled([1 / value for value in constants], [ZERO] * len(constants))
-
-
-def relu(state: Translation, node: GraphNode) -> Value:
-    """max(sums, 0), folded into the thresholds behind it."""
-    sums = state.sums(node, 0)
-    return replace(sums, curves=tuple(curve.rectified() for curve in sums.curves))
-
-
-def clip(state: Translation, node: GraphNode) -> Value:
-    """min(max(sums, low), high), folded: HTanh and ReLU6 are exported as this; older operator sets keep ends as attributes."""
-    sums, low, high = state.sums(node, 0), _end(state, node, 1, "min"), _end(state, node, 2, "max")
-    if low is not None and high is not None and low > high:
-        raise ValueError(f"{node}: min must be at most max {float(high)}, not {float(low)}")
-    return replace(sums, curves=tuple(curve.clipped(low, high) for curve in sums.curves))
-
-
-def _end(state: Translation, node: GraphNode, index: int, name: str) -> Fraction | None:
-    """One end of a Clip, None where it is open."""
-    if index >= len(node.inputs) or not node.inputs[index]:
-        return Fraction(node.real(name, 0.0)) if name in node.attributes else None
-    value = state.constant(node, index)
-    if value.size != 1:
-        raise ValueError(f"{node}: {name} must be one number, not of shape {value.shape}")
-    return Fraction(float(value.flat[0]))
+    """A map minus a constant, a constant minus a map, or one map of codes minus another."""
+    if state.is_constant(node, 0) or state.is_constant(node, 1):
+        return subtract_constant(state, node)
+    return residual(state, node, state.term(node, 0), state.term(node, 1), -1)
 
 
 def max_pool(state: Translation, node: GraphNode) -> Value:
     """The largest code is the code of the largest value, so nothing else changes."""
-    source = state.codes(node, 0)
+    source = state.any_codes(node, 0)
+    if any(line.slope < 0 for line in source.channel_lines):
+        raise ValueError(f"{node}: codes of {source.producer!r} must grow with what they stand for, not fall")
     window = read_window(node, kernel_shape(node), map_shape(node, source), dilated=False)
     bits = source.codes.bits
     layer = Pool(
@@ -134,52 +66,23 @@ def max_pool(state: Translation, node: GraphNode) -> Value:
     return replace(source, producer=layer.name, shape=layer.out_shape, from_host=False)
 
 
-def average_pool(state: Translation, node: GraphNode) -> Value:
-    """step * (sum of codes / count + offset)."""
-    source = state.codes(node, 0)
-    return _average(node, source, read_window(node, kernel_shape(node), map_shape(node, source), dilated=False))
-
-
-def global_average_pool(state: Translation, node: GraphNode) -> Value:
-    """An average pool over the whole map."""
-    source = state.codes(node, 0)
-    _, height, width = map_shape(node, source)
-    return _average(node, source, Window((height, width)))
-
-
-def flatten(state: Translation, node: GraphNode) -> Value:
-    """(batch, C, H, W) to (batch, C*H*W)."""
+def cast(state: Translation, node: GraphNode) -> Value:
+    """Integers as real numbers of the same value."""
+    if node.integer("to") not in FLOAT_TYPES:
+        raise ValueError(f"{node}: must cast to a floating point type, not to type {node.integer('to')}")
     value = state.value(node, 0)
-    axis, rank = node.integer("axis", 1), 2 if isinstance(value, CodeMap | Sums) and value.flat else 4
-    if axis not in (1, 1 - rank):
-        raise ValueError(f"{node}: axis must be 1, not {axis}")
-    return _flattened(state, node)
+    if isinstance(value, Constant):
+        return Constant(value.array.astype(np.float64))
+    return value
 
 
-def reshape(state: Translation, node: GraphNode) -> Value:
-    """A Reshape that flattens; any other is refused."""
-    target, value = state.constant(node, 1), state.value(node, 0)
-    if not isinstance(value, CodeMap | Sums):
-        raise ValueError(f"{node}: input {node.inputs[0]!r} must be codes or 1x1 sums, not a constant")
-    features = prod(value.shape if isinstance(value, CodeMap) else value.layer.out_shape)
-    if target.tolist() not in (
-        [batch, size] for batch in (0, 1, -1) for size in (features, -1) if (batch, size) != (-1, -1)
-    ):
-        raise ValueError(f"{node}: shape must flatten to (batch, {features}), not {target.tolist()}")
-    return _flattened(state, node)
-
-
-def identity(state: Translation, node: GraphNode) -> Value:
-    """Nothing."""
-    return state.value(node, 0)
-
-
-OPERATORS: dict[str, Operator] = {
+NODES: dict[str, Operator] = {
+    "MultiThreshold": Operator(range(2, 3), multi_threshold, QUANT_DOMAINS),
+    "Trunc": Operator(range(5, 7), trunc, QUANT_DOMAINS),
     "Quant": Operator(range(4, 5), quant, QUANT_DOMAINS),
     "IntQuant": Operator(range(4, 5), quant, QUANT_DOMAINS),
     "BipolarQuant": Operator(range(2, 3), quant, QUANT_DOMAINS),
     "Conv": Operator(range(2, 4), conv),
-    "MatMul": Operator(range(2, 3), matmul),
     "Gemm": Operator(range(2, 4), gemm),
     "BatchNormalization": Operator(range(5, 6), batch_normalization),
     "Add": Operator(range(2, 3), add),
@@ -189,92 +92,16 @@ OPERATORS: dict[str, Operator] = {
     "Relu": Operator(range(1, 2), relu),
     "Clip": Operator(range(1, 4), clip),
     "MaxPool": Operator(range(1, 2), max_pool),
-    "AveragePool": Operator(range(1, 2), average_pool),
-    "GlobalAveragePool": Operator(range(1, 2), global_average_pool),
     "Flatten": Operator(range(1, 2), flatten),
     "Reshape": Operator(range(2, 3), reshape),
+    "Squeeze": Operator(range(1, 3), squeeze),
+    "Unsqueeze": Operator(range(1, 3), unsqueeze),
+    "Transpose": Operator(range(1, 2), transpose),
+    "Shape": Operator(range(1, 2), shape),
     "Identity": Operator(range(1, 2), identity),
+    "Cast": Operator(range(1, 2), cast),
+    "Neg": Operator(range(1, 2), negate),
+    "TopK": Operator(range(2, 3), decision),
+    "ArgMax": Operator(range(1, 2), decision),
 }
-"""The supported operators."""
-
-
-def _quantized_constant(node: GraphNode, array: Array, quantizer: Quantizer) -> QuantizedConstant:
-    for name, parameter in (("scale", quantizer.scale), ("zero point", quantizer.zero_point)):
-        try:
-            fits = np.broadcast_shapes(parameter.shape, array.shape) == array.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise ValueError(f"{node}: {name} must fit the shape {array.shape}, not {parameter.shape}")
-    return QuantizedConstant(array, quantizer)
-
-
-def _sums_and_constants(state: Translation, node: GraphNode) -> tuple[Sums, list[Fraction]]:
-    """The operand that is sums, and the other, a constant, as one number a channel."""
-    first = state.is_constant(node, 0)
-    sums = state.sums(node, 1 if first else 0)
-    return sums, state.per_channel(node, 0 if first else 1, sums)
-
-
-def _residual(node: GraphNode, left: CodeMap, right: CodeMap) -> Sums:
-    """step * (c_1 + c_2)."""
-    if left.codes != right.codes or left.codes.offset:
-        raise ValueError(
-            f"{node}: both operands must have equal bits, equal step and offset 0, "
-            f"not {_described(left)} and {_described(right)}"
-        )
-    if left.shape != right.shape or left.flat != right.flat:
-        raise ValueError(f"{node}: both operands must have one shape, not {left.shape} and {right.shape}")
-    layer = Add(name=node.name, in_shape=left.shape, act_bits=left.codes.bits, out_bits=None)
-    curve = Curve().scaled(Fraction(left.codes.step), ZERO)
-    return Sums(
-        layer=layer,
-        inputs=(left.producer, right.producer),
-        curves=(curve,) * left.shape[0],
-        bound=layer.acc_bound,
-        flat=left.flat,
-    )
-
-
-def _described(source: CodeMap) -> str:
-    codes = source.codes
-    return f"{source.producer!r} ({codes.bits} bits, step {codes.step:.6g}, offset {codes.offset})"
-
-
-def _average(node: GraphNode, source: CodeMap, window: Window) -> Sums:
-    bits, count = source.codes.bits, prod(window.kernel)
-    layer = Pool(
-        name=node.name,
-        kind="average",
-        in_shape=source.shape,
-        kernel=window.kernel,
-        act_bits=bits,
-        out_bits=None,
-        stride=window.stride,
-        padding=window.padding,
-    )
-    step = Fraction(source.codes.step)
-    curve = Curve().scaled(step / count, step * source.codes.offset)
-    return Sums(
-        layer=layer,
-        inputs=(source.producer,),
-        curves=(curve,) * source.shape[0],
-        bound=layer.acc_bound,
-        flat=False,
-    )
-
-
-def _flattened(state: Translation, node: GraphNode) -> Value:
-    """Codes get a Flatten layer; sums may be flattened only where channels are all there is."""
-    value = state.value(node, 0)
-    if isinstance(value, Sums):
-        if prod(value.layer.out_shape[1:]) != 1:
-            raise ValueError(
-                f"{node}: sums must be 1x1 to be flattened, not {value.layer.out_shape} (put the Quant first)"
-            )
-        return replace(value, flat=True)
-    source = state.codes(node, 0)
-    if not source.flat:
-        layer = Flatten(name=node.name, in_shape=source.shape, act_bits=source.codes.bits)
-        state.finish(layer, (source.producer,))
-    return source if source.flat else replace(source, producer=node.name, flat=True)
+"""The operators of networks without branches, and residual sums."""

@@ -1,16 +1,18 @@
 """The quantizers of QONNX: what their levels are as codes, and where their steps lie.
 
 Quant (integer levels i in lowest..highest, zero point z, scale s):  q(x) = s * (clip(round(x / s + z)) - z).
-BipolarQuant:                                                      q(x) = s if x >= 0 else -s.
-Both are u = 0..2^M-1 with value s * (lowest + d * u - z), d = 1 or 2, so with the odd code c = 2u - (2^M - 1)
+BipolarQuant and a signed Quant of one bit:                        q(x) = s * (i - z), i = 1 if x / s + z >= 0 else -1.
+Both are u = 0, 1, 2, ... with value s * (lowest + d * u - z), d = 1 or 2, so with the odd code c = 2u - (2^M - 1)
 
     value = step * (c + offset),  step = s * d / 2,  offset = 2^M - 1 + 2 (lowest - z) / d.
 
 Eq. 15 of arXiv:1905.13389 has z = (2^M - 1) / 2 and offset 0, an unsigned integer offset 2^M - 1, two's complement -1.
+A narrow range leaves the top code unused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -18,18 +20,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workloads.encoded import Codes, Ints
+from workloads.encoded import Codes, Singles
 from workloads.layers import check_bits
+from workloads.onnx_activation import Activation, channel_array, codes_of, level_line
 from workloads.onnx_graph import Array, GraphNode
-from workloads.thresholds import SIGN_LADDER, Ladder, rounding_ladder
+from workloads.onnx_weights import IntegerWeights
+from workloads.thresholds import Ladder, Rung, rounding_ladder
 
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 """The names under which exporters have registered the same operators over time."""
 
+ROUNDING_NAMES = {name: name for name in ("HALF_EVEN", "HALF_UP", "HALF_DOWN", "FLOOR", "CEIL", "UP", "DOWN")} | {
+    "ROUND": "HALF_EVEN",
+    "ROUND_TO_ZERO": "DOWN",
+}
+"""Rounding modes by all the names that files give them."""
+
+Rounding = Callable[[Array], Array]
+
+ROUNDING_FUNCTIONS: dict[str, Rounding] = {
+    "HALF_EVEN": np.round,
+    "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + x.dtype.type(0.5)),
+    "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - x.dtype.type(0.5)),
+    "FLOOR": np.floor,
+    "CEIL": np.ceil,
+    "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
+    "DOWN": np.fix,
+}
+"""The modes in floating point, step by step as QONNX executors compute them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantizer:
-    """One Quant or BipolarQuant; `where` names it in errors, scale may be an array, 2^bits - missing levels exist."""
+    """One Quant or BipolarQuant; `where` names it in errors, scale and zero point may be arrays."""
 
     where: str
     bits: int
@@ -38,117 +61,145 @@ class Quantizer:
     lowest: int
     highest: int
     bipolar: bool = False
+    rounding: str = "HALF_EVEN"
+    stored: bool = False
+    """Whether constants behind it are stored as levels already."""
 
     @property
-    def offset(self) -> int:
-        """The offset of its codes. Raises ValueError where the levels are no full set of odd codes plus an integer."""
-        check_bits(self.where, bitwidth=self.bits)
-        if not self.bipolar and self.highest - self.lowest + 1 != 2**self.bits:
-            raise ValueError(
-                f"{self.where}: levels must be all {2**self.bits} of {self.bits} bits, not the "
-                f"{self.highest - self.lowest + 1} of a narrow range (that encoding is not supported yet)"
-            )
-        distance = 2 if self.bipolar else 1
-        offset = 2**self.bits - 1 + 2 * (self.lowest - self._zero()) / distance
-        if offset.denominator != 1:
-            raise ValueError(
-                f"{self.where}: zero point must be a multiple of 1/2, not {float(self._zero())} "
-                f"(that encoding is not supported yet)"
-            )
-        return int(offset)
+    def distance(self) -> int:
+        """From one level to the next, in units of the scale."""
+        return 2 if self.bipolar else 1
 
     @property
     def codes(self) -> Codes:
-        """Its levels as codes of an activation. Raises ValueError for one scale per channel."""
-        if np.unique(self.scale).size != 1:
-            raise ValueError(f"{self.where}: the scale of an activation must be one number, not one per channel")
-        return Codes(bits=self.bits, step=float(self.steps().flat[0]), offset=self.offset)
+        """Its levels as codes of a map with one scale. Raises ValueError where there are several, or no integer offset."""
+        made = self.activation(max(self.scale.size, self.zero_point.size), 2)
+        codes = codes_of(made.bits, made.highest, made.lines)
+        if codes is None:
+            raise ValueError(f"{self.where}: must have one scale and a zero point that is a multiple of 1/2")
+        return codes
 
-    @property
-    def ladder(self) -> Ladder:
-        """Where its levels begin, exactly."""
-        if self.bipolar:
-            return SIGN_LADDER
-        return rounding_ladder(Fraction(float(self.scale.flat[0])), self._zero(), self.lowest, self.highest)
+    def activation(self, channels: int, rank: int) -> Activation:
+        """Its levels as codes of a map of so many channels and axes."""
+        check_bits(self.where, bitwidth=self.bits)
+        scale, zero = (channel_array(self.where, item, channels, rank) for item in (self.scale, self.zero_point))
+        pairs = [_exact(pair) for pair in zip(*np.broadcast_arrays(scale, zero), strict=True)]
+        ladders = {pair: self._ladder(*pair) for pair in set(pairs)}
+        return Activation(
+            where=self.where,
+            bits=self.bits,
+            highest=(self.highest - self.lowest) // self.distance,
+            ladders=tuple(ladders[pair] for pair in pairs),
+            lines=tuple(level_line(self.bits, s * (self.lowest - z), s * self.distance) for s, z in pairs),
+            levels=lambda values: self._unsigned(values, scale[:, None], zero[:, None]),
+        )
 
-    def steps(self) -> npt.NDArray[np.float64]:
-        """step of its codes, in the shape of the scale."""
-        return self.scale.astype(np.float64) * (1.0 if self.bipolar else 0.5)
-
-    def constant_codes(self, values: Array) -> Ints:
-        """Odd codes of constants, rounded in the arithmetic they are stored in (float32), as QONNX executors do."""
-        levels = self._levels(values).astype(np.int64)
-        return levels if self.bipolar else 2 * (levels - self.lowest) - (2**self.bits - 1)
+    def weights(self, values: Array) -> IntegerWeights:
+        """Constants as integers, rounded in the arithmetic they are stored in (float32), as QONNX executors do."""
+        check_bits(self.where, bitwidth=self.bits)
+        counts = 2 // self.distance
+        doubled = counts * self.zero_point.astype(np.float64)
+        whole = np.rint(doubled).astype(np.int32)
+        if (whole != doubled).any() or (whole % 2 != whole.flat[0] % 2).any():
+            wanted = "integers" if self.bipolar else "multiples of 1/2, all whole or all not"
+            raise ValueError(
+                f"{self.where}: zero points must be {wanted}, not {np.unique(self.zero_point).tolist()[:4]}"
+            )
+        integers = counts * self._levels(values).astype(np.int32) - whole
+        return IntegerWeights(
+            where=self.where,
+            values=integers,
+            steps=np.broadcast_to(self.scale.astype(np.float64) / counts, integers.shape),
+            lowest=counts * self.lowest - int(whole.max()),
+            highest=counts * self.highest - int(whole.min()),
+        )
 
     def constant_values(self, values: Array) -> Array:
         """Constants rounded to the levels: a quantized bias, say. Raises ValueError if they overflow."""
-        zero = values.dtype.type(0) if self.bipolar else self.zero_point
         with np.errstate(over="ignore"):
-            rounded = np.asarray((self._levels(values) - zero) * self.scale)
+            rounded = np.asarray((self._levels(values) - self.zero_point) * self.scale)
         if not np.isfinite(rounded).all():
             raise ValueError(f"{self.where}: quantized constants must be finite, but its largest levels overflow")
         return rounded
 
-    def _levels(self, values: Array) -> npt.NDArray[np.floating[Any]]:
+    def _ladder(self, scale: Fraction, zero: Fraction) -> Ladder:
+        """Where its levels begin, exactly."""
         if self.bipolar:
-            return np.where(values >= 0, 1.0, -1.0).astype(values.dtype)
-        with np.errstate(over="ignore"):
-            return np.asarray(np.round(np.clip(values / self.scale + self.zero_point, self.lowest, self.highest)))
+            return (Rung(-zero * scale, True),)
+        return rounding_ladder(scale, zero, self.lowest, self.highest, self.rounding)
 
-    def _zero(self) -> Fraction:
-        if np.unique(self.zero_point).size != 1:
-            raise ValueError(f"{self.where}: zero point must be one number, not one per channel (not supported yet)")
-        return Fraction(float(self.zero_point.flat[0]))
+    def _unsigned(self, values: Singles, scale: Array, zero: Array) -> npt.NDArray[np.integer[Any]]:
+        """u of float32 values, computed in float32."""
+        position = _position(values, scale.astype(np.float32), zero.astype(np.float32))
+        return ((self._rounded(position) - self.lowest) / self.distance).astype(np.int64)
+
+    def _levels(self, values: Array) -> npt.NDArray[np.floating[Any]]:
+        if self.stored:
+            return values.astype(np.float32)
+        return self._rounded(_position(values, self.scale, self.zero_point))
+
+    def _rounded(self, position: Array) -> Array:
+        if self.bipolar:
+            return np.where(position >= 0, 1.0, -1.0).astype(position.dtype)
+        return ROUNDING_FUNCTIONS[self.rounding](np.clip(position, self.lowest, self.highest))
 
 
-def check_host_ties(quantizer: Quantizer) -> None:
-    """Raise ValueError where `encoding.quantize`, which encodes inputs on the host, breaks ties another way.
+def _position(values: Array, scale: Array, zero: Array) -> Array:
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(values / scale + zero)
 
-    It rounds before adding an integer zero point, QONNX after; the two differ at ties if the zero point is odd. And
-    its single bit is +1 at the boundary, where a 1-bit Quant with a fractional zero point rounds down to even.
-    """
-    zero = Fraction(0) if quantizer.bipolar else Fraction(float(quantizer.zero_point.flat[0]))
-    if zero.denominator == 1 and zero % 2:
-        raise ValueError(
-            f"{quantizer.where}: zero point of the graph input must be even or fractional, not {int(zero)}"
-        )
-    if quantizer.bits == 1 and zero.denominator != 1:
-        raise ValueError(f"{quantizer.where}: a 1-bit graph input must use BipolarQuant, not zero point {float(zero)}")
+
+def _exact(pair: tuple[Any, Any]) -> tuple[Fraction, Fraction]:
+    scale, zero = pair
+    return Fraction(float(scale)), Fraction(float(zero))
 
 
 def read_quantizer(node: GraphNode, parameters: tuple[Array, ...]) -> Quantizer:
     """The quantizer of a Quant (scale, zero point, bit width) or BipolarQuant (scale) node; ValueError if malformed."""
-    if (parameters[0] <= 0).any() or not parameters[0].size:
+    if not parameters[0].size or (parameters[0] <= 0).any():
         raise ValueError(f"{node}: scale must be > 0, not {parameters[0].min() if parameters[0].size else 'empty'}")
     if node.op == "BipolarQuant":
-        return _bipolar(node, parameters[0])
+        return _bipolar(node, parameters[0], np.zeros((), dtype=parameters[0].dtype))
     scale, zero_point, width = parameters
-    bits = _bit_width(node, width)
-    if node.text("rounding_mode", "ROUND").upper() not in ("ROUND", "HALF_EVEN"):
-        raise ValueError(f"{node}: rounding_mode must be ROUND (half to even), not {node.text('rounding_mode', '')!r}")
+    bits, rounding = bit_width(node, "bitwidth", width), rounding_mode(node, "ROUND")
     signed, narrow = bool(node.integer("signed")), bool(node.integer("narrow"))
     if not zero_point.size:
         raise ValueError(f"{node}: zero point must be a number, not empty")
-    if signed and bits == 1:
-        return _one_bit(node, scale, zero_point)
-    lowest = (narrow - 2 ** (bits - 1)) if signed else 0
-    highest = 2 ** (bits - 1) - 1 if signed else 2**bits - 1 - narrow
-    return Quantizer(where=str(node), bits=bits, scale=scale, zero_point=zero_point, lowest=lowest, highest=highest)
+    if signed and bits == 1:  # -1 and +1 in QONNX, whatever two's complement would say
+        return _bipolar(node, scale, zero_point)
+    lowest, highest = integer_range(bits, signed=signed, narrow=narrow)
+    return Quantizer(
+        where=str(node),
+        bits=bits,
+        scale=scale,
+        zero_point=zero_point,
+        lowest=lowest,
+        highest=highest,
+        rounding=rounding,
+    )
 
 
-def _bipolar(node: GraphNode, scale: Array) -> Quantizer:
-    zero = np.zeros((), dtype=scale.dtype)
-    return Quantizer(where=str(node), bits=1, scale=scale, zero_point=zero, lowest=-1, highest=1, bipolar=True)
+def integer_range(bits: int, *, signed: bool, narrow: bool) -> tuple[int, int]:
+    """The levels of a Quant: narrow leaves out the lowest of signed ones, the highest of unsigned ones."""
+    if signed:
+        return narrow - 2 ** (bits - 1), 2 ** (bits - 1) - 1
+    return 0, 2**bits - 1 - narrow
 
 
-def _one_bit(node: GraphNode, scale: Array, zero_point: Array) -> Quantizer:
-    """A signed 1-bit Quant means -1 and +1 in QONNX, whatever two's complement would say."""
-    if zero_point.any():
-        raise ValueError(f"{node}: zero point of a signed 1-bit Quant must be 0, not {zero_point.flat[0]}")
-    return _bipolar(node, scale)
+def rounding_mode(node: GraphNode, default: str) -> str:
+    """The rounding mode of a node, by its one name. Raises ValueError for one that QONNX does not have."""
+    name = node.text("rounding_mode", default).upper()
+    if name not in ROUNDING_NAMES:
+        raise ValueError(f"{node}: rounding_mode must be one of {', '.join(sorted(ROUNDING_NAMES))}, not {name!r}")
+    return ROUNDING_NAMES[name]
 
 
-def _bit_width(node: GraphNode, width: Array) -> int:
+def bit_width(node: GraphNode, name: str, width: Array) -> int:
+    """A constant number of bits. Raises ValueError for a fraction; up to 32, for biases."""
     if width.size != 1 or width.flat[0] != np.floor(width.flat[0]) or not 1 <= width.flat[0] <= 32:
-        raise ValueError(f"{node}: bitwidth must be one integer between 1 and 8, not {width.tolist()}")
+        raise ValueError(f"{node}: {name} must be one integer between 1 and 8, not {width.tolist()}")
     return int(width.flat[0])
+
+
+def _bipolar(node: GraphNode, scale: Array, zero_point: Array) -> Quantizer:
+    return Quantizer(where=str(node), bits=1, scale=scale, zero_point=zero_point, lowest=-1, highest=1, bipolar=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from workloads.layers import Pair, Shape, ceil_div
 from workloads.onnx_graph import GraphNode
-from workloads.onnx_translation import CodeMap
+from workloads.onnx_values import CodeMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,30 @@ def read_window(node: GraphNode, kernel: Pair, shape: Shape, *, dilated: bool = 
     dilation = node.integers("dilations", (1, 1))
     if given != kernel:
         raise ValueError(f"{node}: kernel_shape must be {kernel} as the weights have it, not {given}")
-    if node.integer("ceil_mode", 0):
-        raise ValueError(f"{node}: ceil_mode must be 0, not {node.integer('ceil_mode', 0)}")
     if not dilated and dilation != (1, 1):
         raise ValueError(f"{node}: dilations must be (1, 1), not {dilation}")
     if min(*stride, *dilation, *kernel) < 1:
         raise ValueError(f"{node}: kernel, strides and dilations must be >= 1, not {kernel}, {stride} and {dilation}")
     window = Window(kernel, (stride[0], stride[1]), dilation=(dilation[0], dilation[1]))
-    return replace(window, padding=_padding(node, window, shape))
+    window = replace(window, padding=_padding(node, window, shape))
+    return _ceiled(window, shape) if node.integer("ceil_mode", 0) else window
+
+
+def _ceiled(window: Window, shape: Shape) -> Window:
+    """Pads after the map so that the last window, which starts inside the map or its first pads, is whole."""
+    top, left, bottom, right = window.padding
+    ends = [
+        _ceiled_pad(size, window.kernel[place], window.stride[place], before, after)
+        for place, (size, before, after) in enumerate(((shape[1], top, bottom), (shape[2], left, right)))
+    ]
+    return replace(window, padding=(top, left, ends[0], ends[1]))
+
+
+def _ceiled_pad(size: int, kernel: int, stride: int, before: int, after: int) -> int:
+    outputs = ceil_div(size + before + after - kernel, stride) + 1
+    if (outputs - 1) * stride >= size + before:
+        outputs -= 1
+    return max(after, (outputs - 1) * stride + kernel - size - before)
 
 
 def _padding(node: GraphNode, window: Window, shape: Shape) -> tuple[int, int, int, int]:

@@ -23,6 +23,7 @@ from workloads.layers import (
     MatMul,
     Pool,
     Shuffle,
+    Slice,
     Upsample,
     sources,
 )
@@ -137,6 +138,7 @@ def vector_layers(draw: st.DrawFn) -> Layer:
         Add(name="add", in_shape=shape, act_bits=bits, out_bits=out),
         Add(name="add", in_shape=shape, act_bits=bits, out_bits=out, multipliers=draw(st.tuples(*[factors] * 2))),
         Concat(name="cat", in_shape=(3 * shape[0], *shape[1:]), parts=(shape[0],) * 3, act_bits=bits),
+        Slice(name="cut", in_shape=shape, out_shape=(1, shape[1], shape[2] - 1), start=(shape[0] - 1, 0, 1), act_bits=bits),
         Shuffle(name="space", in_shape=(4 * shape[0], *shape[1:]), block=2, act_bits=bits),
         Upsample(name="up", kind="nearest", in_shape=shape, factor=kernel, act_bits=bits, out_bits=bits),
         Upsample(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from dse.float_encoding import check_no_calibration, encode_at, read_bits
 from dse.variants import load_network
 from tests.workloads.qonnx_builder import Builder
-from workloads.onnx_float import Precision
+from workloads.onnx_float_maps import Precision
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def test_thresholds_count_the_levels_that_a_sum_reaches() -> None:
     # channel 1 is mirrored: 1 reaches 0, 1 and 1: u = 3, code 3
     parameters = Parameters(weights=WEIGHTS, thresholds=thresholds([1, -1], [[-4, 27, 28], [0, 1, 1]]))
     result = run(encoded(replace(DENSE, out_bits=2), parameters), IMAGE, keep_integers=True)
-    assert result.outputs.tolist() == [[27.0, -1.0]]
+    assert result.outputs.tolist() == [[1.0, 3.0]]
+    assert result.integers["fc"].ravel().tolist() == [27, -1]
     assert result.codes["fc"].ravel().tolist() == [1, 3]
 
 

@@ -254,7 +254,7 @@ def nodes(header: dict[str, Any], index: int) -> dict[str, Any]:
         (lambda h: h["source"].update(file=3), "source: every value must be text, not "),
         (lambda h: h["parameters"].pop("flatten"), "parameters: layer 'flatten' must be given, but is missing"),
         (
-            lambda h: h["parameters"].update(other={"acc_bits": None, "tensors": []}),
+            lambda h: h["parameters"].update(other={"acc_bits": None, "tensors": [], "host": None}),
             "parameters: layer 'other' must not be given: the header does not know it",
         ),
         (lambda h: h["parameters"]["add"].update(acc_bits="8"), "parameters of 'add': acc_bits must be of type int, "),

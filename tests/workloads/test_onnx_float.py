@@ -17,7 +17,8 @@ from workloads.calibration import CANDIDATES, find_steps, quantized, sqnr_db
 from workloads.encoding import decode_weights
 from workloads.executor import run
 from workloads.layers import Conv
-from workloads.onnx_float import Precision, encode_float, quantize_model
+from workloads.onnx_float import encode_float, quantize_model
+from workloads.onnx_float_maps import Precision
 from workloads.onnx_graph import graph_of, read_model
 
 Array = npt.NDArray[Any]

@@ -50,7 +50,7 @@ def random_quantizer(rng: random.Random) -> tuple[Fraction, Fraction, int, int]:
 def test_every_accumulator_gets_the_level_of_exact_rounding(seed: int) -> None:
     rng = random.Random(seed)
     curve, (scale, zero, lowest, highest) = random_curve(rng), random_quantizer(rng)
-    thresholds = fold([curve], rounding_ladder(scale, zero, lowest, highest), BOUND)
+    thresholds = fold([curve], [rounding_ladder(scale, zero, lowest, highest)], BOUND)
     for acc in range(-BOUND, BOUND + 1):
         # round() of a Fraction goes half to even: an independent statement of the tie rule.
         wanted = min(highest, max(lowest, round(curve(acc) / scale + zero))) - lowest
@@ -60,7 +60,7 @@ def test_every_accumulator_gets_the_level_of_exact_rounding(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100))
 def test_every_accumulator_gets_the_sign_with_zero_positive(seed: int) -> None:
     curve = random_curve(random.Random(1000 + seed))
-    thresholds = fold([curve], SIGN_LADDER, BOUND)
+    thresholds = fold([curve], [SIGN_LADDER], BOUND)
     for acc in range(-BOUND, BOUND + 1):
         assert emitted(thresholds, acc) == (curve(acc) >= 0)
 
@@ -75,7 +75,7 @@ def test_eq_15_with_two_bits_by_hand() -> None:
     # v = x / (2/3) + 3/2 with x = acc / 9: levels at v = 1/2, 3/2, 5/2, that is acc = -6, 0, 6.
     # v = 1/2 ties down to 0, v = 3/2 ties up to 2 (so level 1 and 2 differ), v = 5/2 ties down to 2.
     ladder = rounding_ladder(Fraction(2, 3), Fraction(3, 2), 0, 3)
-    thresholds = fold([affine(Fraction(1, 9), 0)], ladder, 27)
+    thresholds = fold([affine(Fraction(1, 9), 0)], [ladder], 27)
     assert thresholds.sign.tolist() == [1]
     assert thresholds.values.tolist() == [[-5, 0, 7]]
 
@@ -83,18 +83,18 @@ def test_eq_15_with_two_bits_by_hand() -> None:
 def test_a_falling_channel_has_sign_minus_one() -> None:
     # -acc / 2 + 1 >= 1/2 rounds to 1 above the tie: acc < 1, so -acc >= 0; the tie acc = 1 goes down to 0.
     # Level 2 from 3/2 on, where the tie goes up to 2: acc <= -1, so -acc >= 1; level 3 from 5/2: acc < -3, -acc >= 4.
-    thresholds = fold([affine(Fraction(-1, 2), 1)], rounding_ladder(Fraction(1), Fraction(0), 0, 3), 10)
+    thresholds = fold([affine(Fraction(-1, 2), 1)], [rounding_ladder(Fraction(1), Fraction(0), 0, 3)], 10)
     assert thresholds.sign.tolist() == [-1]
     assert thresholds.values.tolist() == [[0, 1, 4]]
 
 
 def test_a_flat_channel_always_emits_its_constant() -> None:
-    thresholds = fold([affine(0, 2)], rounding_ladder(Fraction(1), Fraction(0), 0, 3), 10)
+    thresholds = fold([affine(0, 2)], [rounding_ladder(Fraction(1), Fraction(0), 0, 3)], 10)
     assert thresholds.values.tolist() == [[-11, -11, 11]]
 
 
 def test_unreachable_levels_saturate_just_outside_the_range() -> None:
-    thresholds = fold([affine(1, 0)], rounding_ladder(Fraction(100), Fraction(0), -2, 1), 20)
+    thresholds = fold([affine(1, 0)], [rounding_ladder(Fraction(100), Fraction(0), -2, 1)], 20)
     # Levels at -150, -50 and 50 lie outside -20..20.
     assert thresholds.values.tolist() == [[-21, -21, 21]]
 
@@ -102,12 +102,12 @@ def test_unreachable_levels_saturate_just_outside_the_range() -> None:
 def test_a_relu_makes_levels_at_or_below_zero_certain() -> None:
     ladder = rounding_ladder(Fraction(1), half(1), 0, 3)
     # v = max(acc, 0) + 1/2: level 1 at x = 0 ties down to 0 (x > 0), level 2 at x = 1 ties up, level 3 at x = 2 down.
-    assert fold([Curve().rectified()], ladder, 9).values.tolist() == [[1, 1, 3]]
-    assert fold([Curve().rectified()], SIGN_LADDER, 9).values.tolist() == [[-10]]
+    assert fold([Curve().rectified()], [ladder], 9).values.tolist() == [[1, 1, 3]]
+    assert fold([Curve().rectified()], [SIGN_LADDER], 9).values.tolist() == [[-10]]
 
 
 def test_channels_are_independent() -> None:
-    thresholds = fold([affine(1, 0), affine(-1, 0), affine(0, -1)], SIGN_LADDER, 5)
+    thresholds = fold([affine(1, 0), affine(-1, 0), affine(0, -1)], [SIGN_LADDER] * 3, 5)
     assert thresholds.sign.tolist() == [1, -1, 1]
     assert thresholds.values.tolist() == [[0], [0], [6]]
 
@@ -122,10 +122,10 @@ def test_float32_constants_are_taken_exactly() -> None:
     # float32(0.1) is a little more than 1/10, so 0.1f * acc with scale 0.1f ties exactly at acc = 1/2 + integer: never.
     tenth = Fraction(float(np.float32(0.1)))
     assert tenth != Fraction(1, 10)
-    values = fold([affine(tenth, 0)], rounding_ladder(tenth, Fraction(0), 0, 3), 9).values
+    values = fold([affine(tenth, 0)], [rounding_ladder(tenth, Fraction(0), 0, 3)], 9).values
     assert values.tolist() == [[1, 2, 3]]
     # Against scale 0.2f = 2 * 0.1f, odd sums are ties: 1 goes down to 0, 3 up to 2, 5 down to 2.
-    doubled = fold([affine(tenth, 0)], rounding_ladder(2 * tenth, Fraction(0), 0, 3), 9).values
+    doubled = fold([affine(tenth, 0)], [rounding_ladder(2 * tenth, Fraction(0), 0, 3)], 9).values
     assert doubled.tolist() == [[2, 3, 6]]
 
 
@@ -134,7 +134,7 @@ def test_wide_thresholds_stay_integers() -> None:
     bound = 8192 * 255 * 255
     curve = affine(Fraction(1, 3 * 10**9), Fraction(1, 7))
     ladder = rounding_ladder(Fraction(1, 128), Fraction(255, 2), 0, 255)
-    thresholds = fold([curve], ladder, bound)
+    thresholds = fold([curve], [ladder], bound)
     for target in thresholds.values[0]:
         for acc in (int(target) - 1, int(target)):
             wanted = min(255, max(0, round(curve(acc) * 128 + Fraction(255, 2))))
@@ -147,3 +147,26 @@ def test_wide_thresholds_stay_integers() -> None:
 def test_a_scale_must_be_positive(scale: int) -> None:
     with pytest.raises(ValueError, match="scale must be > 0"):
         rounding_ladder(Fraction(scale), Fraction(0), 0, 1)
+
+
+def next_to_an_integer(rng: random.Random) -> Curve:
+    """Products of float32 numbers, shifted so that a boundary lies on an integer, or a hair beside one: float64 cannot tell."""
+    slope = Fraction(float(np.float32(rng.uniform(1e-2, 1)))) * Fraction(float(np.float32(rng.uniform(-1, 1))))
+    hair = Fraction(rng.choice((-1, 0, 1)), 2 ** rng.randint(30, 90))
+    intercept = Fraction(2 * rng.randint(-90, 90) + 1, 2) - slope * rng.randint(-(2**20), 2**20) + hair
+    curve = Curve().scaled(slope, intercept)
+    return curve.rectified() if rng.random() < 0.5 else curve
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_thresholds_of_eight_bits_are_where_the_level_begins(seed: int) -> None:
+    rng, bound = random.Random(seed), 2**31
+    curves = [next_to_an_integer(rng) for _ in range(3)]
+    ladder = rounding_ladder(Fraction(1), Fraction(0), -128, 127)
+    thresholds = fold(curves, [ladder] * 3, bound)
+    for channel, curve in enumerate(curves):
+        sign = int(thresholds.sign[channel])
+        for rung, value in zip(ladder, thresholds.values[channel].tolist(), strict=True):
+            last_below, first = value - 1, max(value, -bound)
+            assert last_below < -bound or not level((rung,), curve(sign * last_below))
+            assert first > bound or level((rung,), curve(sign * first))
