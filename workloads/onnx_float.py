@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 SAMPLE = 1 << 18
 """Values of an activation that the search looks at, spread over all of them."""
 
+ERRORS_ONLY = 3
+"""Log level of onnxruntime: it would remark on every initializer that a graph without quantizers no longer reads."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -57,7 +60,7 @@ def quantize_model(
     """A float model, and the graph that it was read as, with quantizers: QONNX, and how well every tensor fits its codes."""
     _check(graph, precision, images)
     maps = dict(maps_to_quantize(graph, precision))
-    values = _activations(model, graph, list(maps), images)
+    values = {name: _sample(found) for name, found in float_values(model, graph, list(maps), images).items()}
     surgery = _Surgery(model)
     fits = [surgery.quantize_map(name, bits, values[name], method) for name, bits in maps.items()]
     fits += [
@@ -86,8 +89,8 @@ def _check(graph: Graph, precision: Precision, images: Array) -> None:
         raise ValueError("calibration images: must be finite real numbers")
 
 
-def _activations(model: onnx.ModelProto, graph: Graph, names: Sequence[str], images: Array) -> dict[str, Values]:
-    """Values of the named tensors of the float graph: a sample of each, spread evenly."""
+def float_values(model: onnx.ModelProto, graph: Graph, names: Sequence[str], images: Array) -> dict[str, Array]:
+    """The named tensors of a float model on images, as its input takes them."""
     from onnx import ModelProto, helper
 
     probed = ModelProto()
@@ -98,19 +101,21 @@ def _activations(model: onnx.ModelProto, graph: Graph, names: Sequence[str], ima
     source = next(value for value in probed.graph.input if value.name == graph.input_name)
     source.type.tensor_type.shape.dim[0].dim_param = "batch"
     found = dict(zip(inner, _run(probed, images, graph.input_name), strict=True)) if inner else {}
-    return {name: _sample(np.asarray(found.get(name, images))) for name in names}
+    return {name: np.asarray(found.get(name, images)) for name in names}
 
 
 def _run(model: onnx.ModelProto, images: Array, name: str) -> list[Array]:
     """All outputs, by onnxruntime where it is installed, else by the slow evaluator that comes with onnx."""
     feeds = {name: images.astype(np.float32)}
     try:
-        from onnxruntime import InferenceSession
+        from onnxruntime import InferenceSession, SessionOptions
     except ImportError:
         from onnx.reference import ReferenceEvaluator
 
         return list(ReferenceEvaluator(model).run(None, feeds))
-    session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    session = InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return list(session.run(None, feeds))
 
 

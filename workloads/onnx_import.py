@@ -43,6 +43,11 @@ def load_onnx(
 
 def translate(graph: Graph, *, input_codes: Codes | None = None) -> EncodedNetwork:
     """A graph as an encoded network."""
+    return imported(graph, input_codes=input_codes)[0]
+
+
+def imported(graph: Graph, *, input_codes: Codes | None = None) -> tuple[EncodedNetwork, dict[str, CodeMap]]:
+    """A graph as an encoded network, and by name the tensors that are codes of a layer, in the order in which they are made."""
     graph = merge_pads(graph)
     _check_supported(graph)
     kind = integer_type(graph.datatypes.get(graph.input_name, ""))
@@ -56,9 +61,10 @@ def translate(graph: Graph, *, input_codes: Codes | None = None) -> EncodedNetwo
     source = Input(name=graph.input_name, shape=graph.input_shape, bits=state.input_codes.bits)
     network = Network(graph.name, source, tuple(state.nodes))
     left = {"left_to_host": ", ".join(state.left_to_host)} if state.left_to_host else {}
-    return EncodedNetwork(
+    encoded = EncodedNetwork(
         network, state.input_codes, state.parameters, {**graph.source, **left}, arrangement, state.input_levels
     )
+    return encoded, {name: value for name, value in state.values.items() if isinstance(value, CodeMap)}
 
 
 def _translated(state: Translation, node: GraphNode) -> Value | tuple[Value, ...]:
