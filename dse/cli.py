@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from dse.compare import Choice
     from dse.results import Results
     from dse.sweeps import Progress
-    from workloads.constant_planes import Fold
 
 app = typer.Typer(
     help="Choose the encoding and the array of an xnor-popcount accelerator before the chip exists.",
@@ -156,6 +155,10 @@ def encode(
     fold: Annotated[
         bool, typer.Option("--fold-constant-planes", help="Leave out activation planes that no input can change.")
     ] = False,
+    sqnr: Annotated[
+        bool,
+        typer.Option("--sqnr", help="Print signal to noise of every layer against the float network; with --bits."),
+    ] = False,
     method: Annotated[
         str | None, typer.Option(help="Scale search: mse, percentile or max; with --bits [default: mse].")
     ] = None,
@@ -165,48 +168,34 @@ def encode(
 
     A layer table (.csv, .yaml, .toml) has no weights: it becomes a layer list at the bits of --bits.
     """
-    from dse.float_encoding import check_float, check_no_calibration, encode_at
-    from dse.importing import check_no_input, import_file
+    from dse.encode_file import Request, encode_file
     from dse.summary import network_summary
-    from dse.table_encoding import encode_table, is_table
 
-    if is_table(model):
-        if fold:
-            raise ValueError("encode: --fold-constant-planes must come with an ONNX file, not with a layer table")
-        check_no_calibration(calibrate, method, "must come with a float ONNX file, not with a layer table")
-        check_no_input(input_bits, input_scale, shape)
-        network, written = encode_table(model, bits, output)
-        if as_json:
-            _print_json({"file": str(written), **network_summary(network)})
-            return
-        _print_layers(network_summary(network))
-        print(f"wrote {written}: shapes and bits, no weights")
-        return
-    from workloads.constant_planes import fold_constant_planes
-    from workloads.files import save
-
-    if bits is None:
-        check_no_calibration(calibrate, method)
-        encoded = import_file(model, shape=shape, input_scale=input_scale, input_bits=input_bits)
-        fits = None
-    else:
-        check_float(shape, input_scale)
-        encoded, fits = encode_at(model, bits, calibrate, input_bits=input_bits or 8, method=method or "mse")
-    folds: tuple[Fold, ...] = ()
-    if fold:
-        encoded, folds = fold_constant_planes(encoded)
-    target = output or model.with_suffix(".safetensors")
-    save(encoded, target)
+    made = encode_file(
+        Request(
+            model=model,
+            output=output,
+            bits=bits,
+            calibrate=calibrate,
+            input_bits=input_bits,
+            input_scale=input_scale,
+            shape=shape,
+            method=method,
+            fold=fold,
+            sqnr=sqnr,
+        )
+    )
+    tables = {"fits": made.fits, "sqnr": made.signal}
+    shown = {name: table for name, table in tables.items() if table is not None}
     if as_json:
-        fit = {} if fits is None else {"fits": _records(fits)}
-        _print_json({"file": str(target), **network_summary(encoded.network), **fit, "folds": list(map(str, folds))})
+        found = {name: _records(table) for name, table in shown.items()}
+        _print_json({"file": str(made.written), **network_summary(made.network), **found, "notes": list(made.notes)})
         return
-    if fits is not None:
-        _print_table(fits, False)
-    _print_layers(network_summary(encoded.network))
-    for item in folds:
-        print(item)
-    print(f"wrote {target}")
+    for table in shown.values():
+        _print_table(table, False)
+    _print_layers(network_summary(made.network))
+    for line in (*made.notes, f"wrote {made.written}"):
+        print(line)
 
 
 networks_app = typer.Typer(help="Built-in networks.", invoke_without_command=True, rich_markup_mode=None)
@@ -317,14 +306,24 @@ def accuracy(
         Path | None, typer.Option("-o", "--output", help="Scores (.csv), kept batch by batch: a killed run goes on.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images between two writes.")] = 256,
+    sqnr: Annotated[
+        int | None,
+        typer.Option(min=1, help="Print signal to noise of every layer against the float network on so many images."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the accuracy of encoded networks, bit-exactly, with progress and resume."""
-    from dse.measuring import measure_accuracy
+    from dse.measuring import measure_accuracy, measure_sqnr
 
     with _progress("accuracy", "images") as progress:
         table = measure_accuracy(networks, data, labels, output=output, batch=batch, progress=progress)
-    _print_table(table, as_json)
+    signal = None if sqnr is None else measure_sqnr(networks, data, sqnr)
+    if as_json:
+        _print_json(_records(table) if signal is None else {"accuracy": _records(table), "sqnr": _records(signal)})
+        return
+    _print_table(table, False)
+    if signal is not None:
+        _print_table(signal, False)
 
 
 @app.command()

@@ -29,6 +29,17 @@ def encode_at(
     return encoded, pd.DataFrame([asdict(fit) for fit in fits])
 
 
+def signal_at(
+    model: Path, bits: str, calibration: Path | None, *, input_bits: int = 8, method: str = "mse"
+) -> pd.DataFrame:
+    """Signal to noise of every layer against the float file, on the calibration images: layer, sqnr_db."""
+    from workloads.onnx_signal import float_sqnr
+
+    images = load_array(calibration or "")
+    found = float_sqnr(model, read_bits(bits, input_bits), images, method)
+    return pd.DataFrame({"layer": layer, "sqnr_db": value} for layer, value in found.items())
+
+
 def check_no_calibration(calibration: Path | None, method: str | None, why: str = ONLY_WITH_BITS) -> None:
     """Raise ValueError for options that only a float network takes; `why` says what they must come with."""
     given = {"--calibrate": calibration, "--method": method}

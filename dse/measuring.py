@@ -81,6 +81,23 @@ def measure_accuracy(
     return accuracies(scores)
 
 
+def measure_sqnr(networks: Sequence[str | Path], data: str | Path, images: int) -> pd.DataFrame:
+    """Signal to noise against the float network, layer by layer, on the first `images` of a file.
+
+    A row each: network, layer, sqnr_db. Raises ValueError for a network that is no ONNX file, which alone knows its float network.
+    """
+    from workloads.onnx_signal import layer_sqnr
+
+    others = [path for path in map(Path, networks) if path.suffix != ".onnx"]
+    if others:
+        raise ValueError(f"{others[0]}: signal to noise needs the ONNX file, which describes the float network")
+    part = load_array(data)[:images]
+    rows = [(Path(path).stem, layer_sqnr(path, part)) for path in networks]
+    return pd.DataFrame(
+        {"network": name, "layer": layer, "sqnr_db": value} for name, found in rows for layer, value in found.items()
+    )
+
+
 def accuracies(scores: Sequence[Score]) -> pd.DataFrame:
     """A row each: network, precision, images, accuracy, top5_accuracy, accuracy_source."""
     return pd.DataFrame(

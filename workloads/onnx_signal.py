@@ -46,17 +46,18 @@ def layer_sqnr(path: str | Path, images: Array, *, input_codes: Codes | None = N
     return _compared(graph, encoded, tensors, unquantized(graph, model), {}, images)
 
 
-def float_sqnr(
-    path: str | Path, precision: Precision, calibration: Array, images: Array, method: str
-) -> dict[str, float]:
-    """The same for a float file encoded after training, against the file itself."""
+def float_sqnr(path: str | Path, precision: Precision, images: Array, method: str) -> dict[str, float]:
+    """The same for a float file encoded after training, against the file itself, on the images that its scales are searched on.
+
+    Images are as the graph takes them.
+    """
     path = Path(path)
     content, model = read_model(path)
-    made, _ = quantize_model(graph_of(path, content, model), model, precision, calibration, method)
+    made, _ = quantize_model(graph_of(path, content, model), model, precision, images, method)
     graph = graph_of(path, content, made)
     encoded, tensors = imported(graph)
     read = {node.outputs[0]: node.inputs[0] for node in graph.nodes if node.op in ROUNDING}
-    return _compared(graph, encoded, tensors, model, read, images)
+    return _compared(graph, encoded, tensors, model, read, _maps(graph, images))
 
 
 def _compared(
@@ -132,6 +133,13 @@ def _fed(graph: Graph, images: Array) -> Array:
     if graph.input_rank == 4:
         return images
     return images.reshape(len(images), -1) if graph.input_rank == 2 else images[:, :, 0].swapaxes(1, 2)
+
+
+def _maps(graph: Graph, given: Array) -> Array:
+    """Images (N, channels, height, width) of what a graph takes."""
+    if graph.input_rank == 4:
+        return given
+    return given.reshape(len(given), -1, 1, 1) if graph.input_rank == 2 else given.swapaxes(1, 2)[:, :, None]
 
 
 def _reals(value: CodeMap, done: Run, layer: str) -> Floats:

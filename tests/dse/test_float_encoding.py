@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from dse.float_encoding import check_no_calibration, encode_at, read_bits
 from dse.variants import load_network
+from tests.conftest import Dse
 from tests.workloads.qonnx_builder import Builder
 from workloads.onnx_float_maps import Precision
 
@@ -79,3 +80,19 @@ def test_encode_writes_the_network_and_its_fit(model: Path, tmp_path: Path) -> N
         (8, 3),
         (4, 3),
     ]
+
+
+def test_signal_to_noise_of_every_layer(model: Path, tmp_path: Path, dse_command: Dse) -> None:
+    words = ("encode", str(model), "--bits", "4,4", "--calibrate", str(tmp_path / "images.npy"), "--sqnr")
+    done = dse_command(*words)
+    assert done.returncode == 0, done.stderr
+    assert "Signal to quantization noise" in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith(("hidden ", "output "))] == [
+        "hidden",
+        "hidden",
+        "output",
+        "hidden",
+    ]
+    refused = dse_command("encode", str(model), "--sqnr")
+    assert refused.returncode == 2
+    assert "--sqnr must come with --bits" in refused.stderr

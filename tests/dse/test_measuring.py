@@ -101,3 +101,15 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
     row = json.loads(done.stdout)[0]
     assert (row["network"], row["images"], row["accuracy_source"]) == ("digits_m1k1", 500, "measured")
     assert read_scores(tmp_path / "scores.csv")[0].top1 == round(500 * row["accuracy"])
+
+
+def test_signal_to_noise_beside_accuracy(tmp_path: Path) -> None:
+    words = ["accuracy", str(DIGITS / "digits_m4k4.onnx"), "--data", str(FILES[0]), "--labels", str(FILES[1])]
+    done = CliRunner().invoke(app, [*words, "--sqnr", "8", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["accuracy"][0]["accuracy_source"] == "measured"
+    assert [row["layer"] for row in found["sqnr"]] == ["conv1", "conv2", "conv3", "conv4", "add", "output"]
+    assert all(10 < row["sqnr_db"] < 30 for row in found["sqnr"])
+    with pytest.raises(ValueError, match="signal to noise needs the ONNX file"):
+        measuring.measure_sqnr([tmp_path / "net.safetensors"], FILES[0], 8)
