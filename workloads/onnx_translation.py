@@ -333,7 +333,7 @@ def _shared(sums: Joined, activation: Activation) -> list[Activation]:
     for part in sums.parts:
         last = first + part.channels
         found.append(replace(activation, ladders=tuple(ladders[first:last]), lines=tuple(lines[first:last])))
-        first += len(part.curves)
+        first = last
     return found
 
 

@@ -135,7 +135,7 @@ class Joined:
     @property
     def channels(self) -> int:
         """Channels of the map."""
-        return len(self.curves) // self.block**2
+        return sum(part.channels for part in self.parts) // self.block**2
 
     @property
     def view(self) -> View | None:
@@ -155,8 +155,15 @@ class Joined:
 
     def scaled(self, slopes: Sequence[Fraction], intercepts: Sequence[Fraction]) -> Joined:
         """The sums followed by slope * x + intercept, one of each a channel of the map: the b^2 phases share them."""
-        phases = self.block**2
-        return replace(self, curves=_scaled(self.curves, [*slopes] * phases, [*intercepts] * phases))
+        return replace(self, curves=_scaled(self.curves, self._by_curve(slopes), self._by_curve(intercepts)))
+
+    def _by_curve(self, numbers: Sequence[Fraction]) -> list[Fraction]:
+        """Numbers of the channels as numbers of the curves, part by part."""
+        spread, found = [*numbers] * self.block**2, list[Fraction]()
+        for part in self.parts:
+            own, spread = spread[: part.channels], spread[part.channels :]
+            found += part._by_curve(own) if isinstance(part, Joined) else own
+        return found
 
     def shared(self) -> tuple[Sums | Joined, ...]:
         """The parts with their share of the curves."""

@@ -20,7 +20,7 @@ def test_a_bad_file_is_one_line_and_leaves_nothing(tmp_path: Path, dse_command: 
     assert [path.name for path in tmp_path.iterdir()] == ["bad.onnx"]
 
 
-def test_words_must_mean_something(tmp_path: Path, dse_command: Dse) -> None:
+def test_words_must_mean_something(dse_command: Dse) -> None:
     for words, message in (
         (["--input-bits", "4"], "--input-bits must come with --bits or --input-scale"),
         (["--bits", "2,2", "--shape", "3,4,4"], "--shape must come without --bits"),

@@ -313,3 +313,21 @@ def test_pads_move_into_the_convolution(tmp_path: Path) -> None:
     grown.builder.node("Conv", [x, grown.weights("w", (2, 3, 3, 3))], "conv", output="y", pads=[1, 0, 1, 0])
     grown.agrees(tmp_path)
     assert layers(grown, tmp_path)["conv"].padding == (2, 2, 1, 1)
+
+
+def test_a_shuffled_map_is_joined_with_another_before_one_quantizer(tmp_path: Path) -> None:
+    """The b^2 phases of a shuffled map share a channel's constant, and so does a channel of the map beside it."""
+    rng, b = np.random.default_rng(0), Builder((1, 2, 4, 4))
+
+    def conv(source: str, name: str, outputs: int) -> str:
+        values = rng.normal(size=(outputs, 2, 1, 1))
+        return b.node("Conv", [source, b.weights(f"{name}_w", values, twos_complement(4, 0.25))], name)
+
+    x = b.quant("x", "q", twos_complement(4, 0.25), "x")
+    shuffled = b.node("DepthToSpace", [conv(x, "first", 8)], "shuffled", blocksize=2, mode="DCR")
+    scales, rule = b.constant("scales", [1, 1, 2, 2]), {"nearest_mode": "floor", "mode": "nearest"}
+    grown = b.node("Resize", [x, "", scales], "grown", coordinate_transformation_mode="asymmetric", **rule)
+    joined = b.node("Concat", [shuffled, conv(grown, "second", 3)], "joined", axis=1)
+    scaled = b.node("Mul", [joined, b.constant("gain", rng.uniform(0.5, 1.5, (5, 1, 1)))], "scaled")
+    b.outputs = [b.quant(scaled, "act", unsigned(4, 0.25), "joined")]
+    agrees(b, rng.uniform(-2, 2, (2, 2, 4, 4)).astype(np.float32), tmp_path / "joined.onnx")
