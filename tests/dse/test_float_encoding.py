@@ -56,9 +56,9 @@ def test_encode_needs_images(model: Path, tmp_path: Path) -> None:
 
 
 def test_options_of_the_search_mean_nothing_without_bits() -> None:
-    check_no_calibration(None, None, None)
+    check_no_calibration(None, None)
     with pytest.raises(ValueError, match="--calibrate, --method must come with --bits"):
-        check_no_calibration(Path("x.npy"), None, "mse")
+        check_no_calibration(Path("x.npy"), "mse")
 
 
 def test_a_quantized_network_takes_no_bits() -> None:
