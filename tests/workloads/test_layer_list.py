@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 
 from tests.workloads.test_network import FIRST, INPUT, NETWORK
 from workloads.layer_list import KINDS, network_toml, read_layer_list
-from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool, Shuffle, Upsample, sources
+from workloads.layers import (
+    Add,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    Host,
+    Layer,
+    MatMul,
+    Pool,
+    Shuffle,
+    Slice,
+    Upsample,
+    sources,
+)
 from workloads.network import Input, Network, Node
 from workloads.zoo import NETWORKS
 
@@ -44,6 +58,7 @@ SAMPLES = (
     ),
     Concat(name="a", in_shape=(6, 5, 4), parts=(1, 2, 3), act_bits=2),
     Shuffle(name="a", in_shape=(8, 5, 4), block=2, act_bits=2),
+    Slice(name="a", in_shape=(8, 5, 4), out_shape=(3, 4, 4), start=(1, 0, 0), act_bits=2),
     Flatten(name="a", in_shape=(3, 2, 2), act_bits=2),
     Host(name="a", function="softmax", in_shape=(8, 1, 4), out_shape=(4, 1, 4), act_bits=8, out_bits=3, operands=2),
 )  # fmt: skip
