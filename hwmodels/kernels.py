@@ -39,15 +39,6 @@ MISFITS = (
 )  # fmt: skip
 """Reasons by their code; 0 is none."""
 
-COUNTS = (
-    "load_cycles", "fill_cycles", "compute_cycles", "drain_cycles", "stall_cycles", "store_cycles",
-    "compute_busy", "drain_busy", "load_busy", "store_busy", "memory_read_bits", "memory_write_bits",
-    "xnor_words", "accumulations", "combines", "vector_words", "threshold_compares", "activation_reads", "weight_reads",
-    "activation_writes", "weight_writes", "threshold_writes", "output_writes",
-)  # fmt: skip
-"""Columns of a cell's counts, in the order in which `_count` writes them."""
-
-
 class Core(NamedTuple):
     """One machine without its buffers; lanes are those of `Knobs.act_lanes`, `order` is 0 weight, 1 activation, 2 best."""
 
@@ -68,12 +59,12 @@ class Core(NamedTuple):
 
 
 class Depths(NamedTuple):
-    """Ascending depths to try of the weight, threshold, activation and output buffers."""
+    """Ascending depths to try of each buffer; a cell is one of each, the last of them the fastest to change."""
 
     weight: Any
-    threshold: Any
     act: Any
     out: Any
+    threshold: Any
 
 
 class Walk(NamedTuple):
@@ -193,9 +184,9 @@ def _misfits(layer: Any, reduced: Any, walk: Walk, core: Core, depths: Depths, t
     cell, fits = 0, False
     for i in range(len(depths.weight)):
         narrow = wide or layer[ACC_BITS] + reduced[EXPANDED] > _acc_bits(core, depths.weight[i])
-        for j in range(len(depths.threshold)):
-            for k in range(len(depths.act)):
-                for m in range(len(depths.out)):
+        for j in range(len(depths.act)):
+            for k in range(len(depths.out)):
+                for m in range(len(depths.threshold)):
                     if reasons[cell] == FITS:
                         if bits > core.max_act_bits:
                             reasons[cell] = 1
@@ -207,11 +198,11 @@ def _misfits(layer: Any, reduced: Any, walk: Walk, core: Core, depths: Depths, t
                             reasons[cell] = 4
                         elif i < weight:
                             reasons[cell] = 5
-                        elif j < threshold:
+                        elif m < threshold:
                             reasons[cell] = 6
-                        elif k < act:
+                        elif j < act:
                             reasons[cell] = 7
-                        elif m < out:
+                        elif k < out:
                             reasons[cell] = 8
                         else:
                             fits = True
@@ -431,16 +422,16 @@ def _search(layer: Any, walk: Walk, core: Core, depths: Depths, tables: Tables, 
     for index in range(tiles - 1, -1, -1):
         tile = _tile(layer, walk, core, min(walk.unit << index, walk.channel_groups))
         i = _place(tile.groups * walk.words * walk.weight_passes, depths.weight)
-        j = _place(tile.groups * layer[THRESHOLDS], depths.threshold)
-        if i == len(depths.weight) or j == len(depths.threshold):
+        m = _place(tile.groups * layer[THRESHOLDS], depths.threshold)
+        if i == len(depths.weight) or m == len(depths.threshold):
             continue
         for number in range(blocks):
             block = tables.blocks[first_block + number]
-            k = _place(_act_entries(layer, walk, core, tile.groups, block[PATCH]), depths.act)
-            m = _place(_out_entries(walk, core, tile.groups, block[AREA]), depths.out)
-            if k == len(depths.act) or m == len(depths.out):
+            j = _place(_act_entries(layer, walk, core, tile.groups, block[PATCH]), depths.act)
+            k = _place(_out_entries(walk, core, tile.groups, block[AREA]), depths.out)
+            if j == len(depths.act) or k == len(depths.out):
                 continue
-            cell = ((i * len(depths.threshold) + j) * len(depths.act) + k) * len(depths.out) + m
+            cell = ((i * len(depths.act) + j) * len(depths.out) + k) * len(depths.threshold) + m
             known = _known_cycles(walk, core, tile, moved[number], block)
             if known > best[cell, 0]:
                 continue
@@ -470,12 +461,12 @@ def _offer(
     cycles: int, bits: int, order: int, tile: int, block: int, i: int, j: int, k: int, m: int, depths: Depths, best: Any
 ) -> None:
     """Give the mapping to every cell from (i, j, k, m) on that holds none better."""
-    thresholds, acts, outs = len(depths.threshold), len(depths.act), len(depths.out)
+    acts, outs, thresholds = len(depths.act), len(depths.out), len(depths.threshold)
     for a in range(i, len(depths.weight)):
-        for b in range(j, thresholds):
-            for c in range(k, acts):
-                for d in range(m, outs):
-                    held = best[((a * thresholds + b) * acts + c) * outs + d]
+        for b in range(j, acts):
+            for c in range(k, outs):
+                for d in range(m, thresholds):
+                    held = best[((a * acts + b) * outs + c) * thresholds + d]
                     if _before(cycles, bits, order, tile, block, held):
                         held[0], held[1], held[2], held[3], held[4] = cycles, bits, order, tile, block
                     elif a == i and b == j and c == k and d == m:
@@ -614,7 +605,7 @@ def grid(cores: Any, depths: Depths, tables: Tables, reasons: Any, counts: Any) 
 
 @compiled
 def designs(cores: Any, depths: Any, tables: Tables, reasons: Any, counts: Any) -> None:
-    """One design a core: (designs, 4) depths of the weight, threshold, activation and output buffers."""
+    """One design a core: (designs, 4) depths, in the order of `Depths`."""
     room = _room(tables, 1)
     for index in range(len(cores)):
         own = depths[index]

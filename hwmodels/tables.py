@@ -26,6 +26,14 @@ FIELDS = (
 )  # fmt: skip
 """Columns of `Tables.layers`: `channels` over all groups, `out_bits` 0 where the layer hands on raw sums (`raw`)."""
 
+COUNTS = (
+    "load_cycles", "fill_cycles", "compute_cycles", "drain_cycles", "stall_cycles", "store_cycles",
+    "compute_busy", "drain_busy", "load_busy", "store_busy", "memory_read_bits", "memory_write_bits",
+    "xnor_words", "accumulations", "combines", "vector_words", "threshold_compares", "activation_reads", "weight_reads",
+    "activation_writes", "weight_writes", "threshold_writes", "output_writes",
+)  # fmt: skip
+"""Columns of what the kernels count, in the order in which they write them."""
+
 
 class Tables(NamedTuple):
     """The layers that cost something, equal ones once, for every width and every pair of rows and width that occurs.

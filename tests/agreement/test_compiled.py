@@ -16,6 +16,7 @@ from hwmodels import batch, compiled
 from hwmodels.activity import Activity
 from hwmodels.batch import COUNTS
 from hwmodels.knobs import Knobs
+from hwmodels.tables import COUNTS as COLUMNS
 from tests.agreement.test_batch import designs_of, flat, knobs
 from tests.hwmodels.samples import random_layer
 from workloads.layers import Flatten, Layer
@@ -74,26 +75,19 @@ def test_whole_networks_equal_the_numpy_form(name: str) -> None:
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES))
 def test_cells_of_a_core_are_designs_of_those_depths(seed: int, mode: tuple[str, str]) -> None:
-    from hwmodels.kernels import COUNTS as COLUMNS
-    from hwmodels.kernels import MISFITS, Depths, grid
-
     rng = Random(seed)
     layers = [random_layer(rng, size=9) for _ in range(2)]
     cores = designs_of(*mode, 3, seed)
-    axes = [sorted(rng.sample((2, 16, 40, 128, 512, 4096), 3)) for _ in compiled.DEPTHS]
-    rows, prepared = compiled.cores_of(layers, knobs(cores))
-    cells = list(product(*axes))
-    reasons, counts = np.empty((3, len(cells)), np.int64), np.empty((3, len(cells), len(COLUMNS)), np.int64)
-    grid(rows, Depths(*(np.array(axis, np.int64) for axis in axes)), prepared, reasons, counts)
-    single = [replace(core, **dict(zip(compiled.DEPTHS, cell, strict=True))) for core in cores for cell in cells]
+    axes = [rng.sample((2, 16, 40, 128, 512, 4096), 3) for _ in compiled.DEPTHS]
+    single = [replace(core, **dict(zip(compiled.DEPTHS, cell, strict=True))) for core in cores for cell in product(*axes)]
     wanted = compiled.evaluate(layers, knobs(single), machine_code=True)
-    assert np.array(MISFITS)[reasons.reshape(-1)].tolist() == wanted.reason.tolist()
-    check(compiled.activity(counts.reshape(-1, len(COLUMNS))), wanted.activity)
+    for machine_code in (True, False):
+        reasons, counts = compiled.cells(layers, knobs(cores), axes, machine_code=machine_code)
+        assert reasons.reshape(-1).tolist() == wanted.reason.tolist()
+        check(compiled.activity(counts.reshape(-1, len(COLUMNS))), wanted.activity)
 
 
 def test_columns_of_the_kernels_are_those_of_an_activity() -> None:
-    from hwmodels.kernels import COUNTS as COLUMNS
-
     assert sorted(COLUMNS) == sorted(COUNTS)
 
 
