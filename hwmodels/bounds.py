@@ -9,21 +9,20 @@ Work. period >= unit, so stall >= 0; S depends on b alone; the first load is at 
 first patches, cut into as few bursts as can be.
 
 Port. F + D >= max(F, D) and the units of all tiles add up to S max(F, D), so latency >= 2 λ + fill + first load + last store +
-Σ changes · period, and period >= λ + load (+ store, on a shared port). Over the T s - 1 changes every weight crosses the
-port at least once, and every patch, but for one mean space tile: the first tile loads its own patches, where the estimate has
-the mean. So loads >= weights + patches - (mean patches of a full space tile) + (patches of the first). A vector layer has slices of
-channels, whose runs are no shorter: there at least half of a single space tile, or all but one mean space tile, remains. Of the stores, those before
-the last space tile are all among the changes, and at least half of the last one (1 - 1/T of it, or it is the last store).
+Σ changes · period, and period >= λ + load (+ store, on a shared port). Over the T s - 1 changes every weight crosses the port at
+least once, and every patch, but for one mean space tile: the first tile loads its own patches, where the estimate has the mean. So
+loads >= weights + patches - (mean patches of a full space tile) + (patches of the first). A vector layer has slices of channels,
+whose runs are no shorter: there at least half of a single space tile, or all but one mean space tile, remains. Of the stores,
+those before the last space tile are all among the changes, and at least half of the last one (1 - 1/T of it, or it is the last).
 
-Both hold for every tile; each at its least over all b is a bound for every buffer, and so is the larger of the two. Counts are those of positions without
-waste: no output beyond the map, no word read twice. `tests/hwmodels/test_bounds.py` draws designs and compares.
+Both hold for every tile; each at its least over all b is a bound for every buffer, and so is the larger of the two. Counts are
+those of positions without waste: no output beyond the map, no word read twice. A test draws designs and compares.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,15 +69,20 @@ def _ceil_div(dividend: Any, divisor: Any) -> Ints:
     return np.asarray(-(-dividend // divisor), np.int64)
 
 
+_KNOWN: dict[Geometry, dict[tuple[int, ...], list[float]]] = {}
+"""What `_least_moves` found for each layer: few kinds of columns and ports make many cores."""
+
+
 class _Least:
     """One layer on cores of one width: (cores,) arrays; names as in `hwmodels.batch`."""
 
-    def __init__(self, shape: Geometry, cores: Knobs, width: int, words: Ints, groups: Ints, expanded: Ints) -> None:
+    def __init__(self, shape: Geometry, cores: Knobs, width: int, columns: Ints) -> None:
         self.shape, self.cores, self.width = shape, cores, width
-        self.words, self.groups = words, groups
+        self.words, self.groups, expanded, self.streamed = columns
         self.act_passes = _ceil_div(shape.act_bits, cores.act_lanes)
-        self.weight_passes = _ceil_div(shape.weight_bits, cores.weight_lanes)
+        self.weight_passes = _ceil_div(self.streamed, cores.weight_lanes)
         raw = shape.out_bits is None
+        self.expanded = expanded
         self.planes = shape.acc_bits + expanded if raw else np.full(cores.size, shape.out_bits or 0)
         self.raw_factor = _ceil_div(self.planes, cores.max_act_bits) if raw else np.ones(cores.size, np.int64)
         self.beats = np.maximum(1, width // cores.port_bits)
@@ -87,8 +91,8 @@ class _Least:
     def of(cls, shape: Geometry, cores: Knobs, width: int) -> _Least:
         rows, where = np.unique(cores.rows, return_inverse=True)
         walks = [reduction(shape, rows=int(row), width=width) for row in rows]
-        columns = np.array([[walk.words, walk.channel_groups, walk.expanded] for walk in walks], np.int64)[where]
-        return cls(shape, cores, width, *columns.T)
+        columns = [[walk.words, walk.channel_groups, walk.expanded, walk.weight_planes] for walk in walks]
+        return cls(shape, cores, width, np.array(columns, np.int64)[where].T)
 
     def step_drain(self) -> tuple[Ints, Ints]:
         """F and D."""
@@ -127,7 +131,7 @@ class _Least:
         per_beat = np.maximum(1, cores.port_bits // self.width)
         full, rest = np.divmod(channels, cores.rows)
         rows = full * _ceil_div(cores.rows, per_beat) + _ceil_div(rest, per_beat)
-        beats = rows * self.words * shape.weight_bits * self.beats
+        beats = rows * self.words * self.streamed * self.beats
         beats = beats + channels * shape.levels * _ceil_div(THRESHOLD_BITS, cores.port_bits)
         return np.asarray(beats + _ceil_div(beats, cores.port_burst))
 
@@ -139,7 +143,7 @@ class _Least:
         key = np.stack([cores.cols, words * self.beats, out_words * self.beats, cores.port_burst])
         first, where = _distinct(key)
         kinds = key.T[first]
-        known, named = _known(shape), [tuple(kind) for kind in kinds.tolist()]
+        known, named = _KNOWN.setdefault(shape, {}), [tuple(kind) for kind in kinds.tolist()]
         missing = np.array([kind not in known for kind in named])
         if missing.any():
             rows = _least_moves(shape, kinds[missing]).tolist()
@@ -152,7 +156,7 @@ class _Least:
         results, (step, _) = shape.positions * shape.out_channels, self.step_drain()
         pixels = int(blocks(self.shape).inside.min()) * shape.operands
         acts = pixels * _ceil_div(shape.channels * shape.groups, self.width) * shape.act_bits
-        weights = shape.out_channels * self.words * shape.weight_bits
+        weights = shape.out_channels * self.words * self.streamed
         map_words = _ceil_div(shape.out_channels, self.width) * self.planes
         found = dict.fromkeys(BOUNDED, np.zeros(cores.size, np.int64)) | {
             "threshold_compares": results * (shape.out_bits or 0) if shape.thresholds else 0,
@@ -169,20 +173,18 @@ class _Least:
                 "vector_words": taps * shape.act_bits,
                 "activation_reads": taps * self.act_passes * cores.act_lanes,
             }
+        rows = shape.row_sums * (1 - self.expanded) * (cores.kind == "array")
+        sums = shape.column_sums * (cores.kind == "array")
         one_column = _ceil_div(shape.positions, cores.cols)
         return found | {
-            "xnor_words": results * self.words * shape.act_bits * shape.weight_bits,
+            "xnor_words": results * self.words * shape.act_bits * self.streamed,
             "accumulations": results * step,
-            "combines": results * shape.act_bits * shape.weight_bits,
+            "combines": results * shape.act_bits * self.streamed,
+            "correction_words": rows * shape.positions * self.words * shape.act_bits * shape.groups + sums * weights,
+            "correction_adds": results * (rows + sums),
             "activation_reads": self.groups * shape.positions * step * cores.act_lanes,
             "weight_reads": shape.out_channels * one_column * step * cores.weight_lanes,
         }
-
-
-@lru_cache(maxsize=4096)
-def _known(shape: Geometry) -> dict[tuple[int, ...], list[float]]:
-    """What `_least_moves` found for a layer; few columns and ports make many cores."""
-    return {}
 
 
 def _least_moves(shape: Geometry, kinds: Ints) -> Floats:

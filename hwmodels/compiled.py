@@ -95,18 +95,18 @@ def cells(
         return _grid(layers, cores, depths)
     place = np.unravel_index(np.tile(np.arange(np.prod(sizes)), cores.size), sizes)
     designs = cores.take(np.repeat(np.arange(cores.size), np.prod(sizes)))
-    own = {name: np.array(values)[index] for name, values, index in zip(DEPTHS, depths, place, strict=True)}
+    own: Any = {name: np.array(values)[index] for name, values, index in zip(DEPTHS, depths, place, strict=True)}
     found = evaluate(layers, replace(designs, **own), machine_code=False)
     columns = np.stack([_column(found.activity, name) for name in COUNTS], axis=1)
     return found.reason.reshape(cores.size, -1), columns.reshape(cores.size, -1, len(COUNTS))
 
 
-def _grid(
-    layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]]
-) -> tuple[npt.NDArray[np.str_], Ints]:
+def _grid(layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.str_], Ints]:
     kernels = _kernels()
     orders = [np.argsort(values, kind="stable") for values in depths]
-    ascending = kernels.Depths(*(np.array(values, np.int64)[order] for values, order in zip(depths, orders, strict=True)))
+    ascending = kernels.Depths(
+        *(np.array(values, np.int64)[order] for values, order in zip(depths, orders, strict=True))
+    )
     sizes = tuple(len(order) for order in orders)
     rows, prepared = cores_of(layers, cores)
     reasons = np.empty((cores.size, int(np.prod(sizes))), np.int64)
@@ -128,7 +128,8 @@ def cores_of(layers: Sequence[Layer], knobs: Knobs) -> tuple[Ints, Tables]:
     _, width = np.unique(knobs.width, return_inverse=True)
     columns = [
         knobs.rows, knobs.cols, knobs.width, knobs.act_lanes, knobs.weight_lanes, knobs.max_act_bits, knobs.max_weight_bits,
-        knobs.port_bits, knobs.port_shared, knobs.port_latency, knobs.port_burst, width, pair.reshape(-1),
+        knobs.port_bits, knobs.port_shared, knobs.port_latency, knobs.port_burst,
+        np.full(knobs.size, knobs.kind == "array"), width, pair.reshape(-1),
         np.full(knobs.size, DATAFLOWS.index(knobs.dataflow)),
     ]  # fmt: skip
     return np.stack(columns, axis=1).astype(np.int64), _tables(tuple(layers), tuple(map(tuple, pairs.T.tolist())))

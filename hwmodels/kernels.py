@@ -14,21 +14,22 @@ All kernels stand in one file, because numba's cache notices a change of a calle
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from hwmodels.mapping import DESCRIPTOR_BITS, FINISH_CYCLES, SETUP_CYCLES, THRESHOLD_BITS, VECTOR_BITS
-from hwmodels.tables import FIELDS, Tables
+from hwmodels.tables import COUNTS, FIELDS, Tables
 
 compiled = njit(cache=True, error_model="numpy")
 
 (
     VECTOR, OPERANDS, CHANNELS, OUT_CHANNELS, POSITIONS, TAPS, ACT_BITS, WEIGHT_BITS, OUT_BITS, RAW,
-    SUMS, ACC_BITS, THRESHOLDS, LEVELS, OVERPADDED, FIRST_BLOCK, LAST_BLOCK,
+    SUMS, ACC_BITS, THRESHOLDS, LEVELS, OVERPADDED, GROUPS, ROW_SUMS, COLUMN_SUMS, FIRST_BLOCK, LAST_BLOCK,
 ) = range(len(FIELDS))  # fmt: skip
-WORDS, CHANNEL_GROUPS, EXPANDED = range(3)
+WORDS, CHANNEL_GROUPS, EXPANDED, WEIGHT_PLANES = range(4)
 COUNT, COLUMNS, AREA, PATCH, INSIDE, ROW_SIDE, COL_SIDE = range(7)
 BEFORE, ALL, FIRST = range(3)
 NEVER = np.iinfo(np.int64).max
@@ -39,8 +40,12 @@ MISFITS = (
 )  # fmt: skip
 """Reasons by their code; 0 is none."""
 
+
 class Core(NamedTuple):
-    """One machine without its buffers; lanes are those of `Knobs.act_lanes`, `order` is 0 weight, 1 activation, 2 best."""
+    """One machine without its buffers; lanes are those of `Knobs.act_lanes`, `order` is 0 weight, 1 activation, 2 best.
+
+    `plane`: 1 where it computes with planes, 0 in the mac twin.
+    """
 
     rows: int
     cols: int
@@ -53,6 +58,7 @@ class Core(NamedTuple):
     port_shared: int
     port_latency: int
     port_burst: int
+    plane: int
     width_index: int
     pair_index: int
     order: int
@@ -73,6 +79,7 @@ class Walk(NamedTuple):
     vector: bool
     out_channels: int
     words: int
+    weight_planes: int
     channel_groups: int
     act_passes: int
     weight_passes: int
@@ -101,7 +108,7 @@ def _run(beats: int, burst: int) -> int:
 def _walk(layer: Any, walk: Any, core: Core) -> Walk:
     vector = layer[VECTOR] != 0
     words, groups = walk[WORDS], walk[CHANNEL_GROUPS]
-    act_passes, weight_passes = _ceil(layer[ACT_BITS], core.act_lanes), _ceil(layer[WEIGHT_BITS], core.weight_lanes)
+    act_passes, weight_passes = _ceil(layer[ACT_BITS], core.act_lanes), _ceil(walk[WEIGHT_PLANES], core.weight_lanes)
     planes = layer[ACC_BITS] + walk[EXPANDED] if layer[RAW] else layer[OUT_BITS]
     raw = _ceil(planes, core.max_act_bits) if layer[RAW] else 1
     if not vector:
@@ -112,7 +119,7 @@ def _walk(layer: Any, walk: Any, core: Core) -> Walk:
     else:
         step, drain, pipeline = layer[TAPS] * act_passes, 1, 2
     return Walk(
-        vector, layer[OUT_CHANNELS], words, groups, act_passes, weight_passes, planes, raw, step, drain, pipeline,
+        vector, layer[OUT_CHANNELS], words, walk[WEIGHT_PLANES], groups, act_passes, weight_passes, planes, raw, step, drain, pipeline,
         max(core.rows, core.width) // core.rows, max(1, core.width // core.port_bits), _ceil(layer[CHANNELS], core.width),
         _run(_ceil(DESCRIPTOR_BITS, core.port_bits), core.port_burst),
     )  # fmt: skip
@@ -135,7 +142,7 @@ def _weight_load(layer: Any, walk: Walk, core: Core, groups: int, first: int) ->
     channels = _channels(walk, core, groups, first)
     full = channels // core.rows
     row_beats = full * _ceil(core.rows, per_beat) + _ceil(channels - full * core.rows, per_beat)
-    weights = row_beats * (walk.words * layer[WEIGHT_BITS] * walk.word_beats)
+    weights = row_beats * (walk.words * walk.weight_planes * walk.word_beats)
     return _run(weights + channels * layer[LEVELS] * _ceil(THRESHOLD_BITS, core.port_bits), core.port_burst)
 
 
@@ -401,7 +408,7 @@ def _reloads(order: int, walk: Walk, tile: Tile, space: int) -> tuple[int, int]:
 
 @compiled
 def _read_bits(layer: Any, walk: Walk, core: Core, block: Any, weights: int, acts: int) -> int:
-    per_channel = walk.words * layer[WEIGHT_BITS] * core.width + layer[LEVELS] * THRESHOLD_BITS
+    per_channel = walk.words * walk.weight_planes * core.width + layer[LEVELS] * THRESHOLD_BITS
     pixels = block[INSIDE] * layer[OPERANDS] * walk.pixel_words * layer[ACT_BITS] * acts
     return DESCRIPTOR_BITS + walk.out_channels * per_channel * weights + pixels * core.width
 
@@ -475,7 +482,16 @@ def _offer(
 
 @compiled
 def _count(
-    order: int, layer: Any, walk: Walk, core: Core, tile: Tile, moved: Any, block: Any, cycles: int, counts: Any
+    order: int,
+    layer: Any,
+    reduced: Any,
+    walk: Walk,
+    core: Core,
+    tile: Tile,
+    moved: Any,
+    block: Any,
+    cycles: int,
+    counts: Any,
 ) -> None:
     """Write every count of COUNTS under one mapping; a new one is a line here, or in `_act`."""
     space = _ceil(block[COUNT], core.cols)
@@ -492,35 +508,51 @@ def _count(
     counts[8] = tile.weights * weights + _loads(walk, tile, moved, ALL) * acts + walk.fetch
     counts[9] = _stores(tile, moved, ALL)
     counts[10] = _read_bits(layer, walk, core, block, weights, acts)
-    act_words = block[INSIDE] * layer[OPERANDS] * walk.pixel_words * layer[ACT_BITS] * acts
-    _act(layer, walk, core, block[COUNT] * block[AREA], space * block[AREA], act_words, weights, counts)
+    acts = block[INSIDE] * layer[OPERANDS] * walk.pixel_words * layer[ACT_BITS] * acts
+    _act(layer, walk, core, block[COUNT] * block[AREA], space * block[AREA], acts, weights * walk.out_channels, counts)
+    _correct(layer, reduced, walk, core, tile, block[COUNT] * block[AREA], weights * walk.out_channels, counts)
 
 
 @compiled
 def _act(
-    layer: Any, walk: Walk, core: Core, walked: int, block_steps: int, act_words: int, reloads: int, counts: Any
+    layer: Any, walk: Walk, core: Core, walked: int, block_steps: int, act_words: int, loaded: int, counts: Any
 ) -> None:
-    """The actions, from the positions that all columns walk, and those that one column walks (`_action_columns` in `batch`)."""
+    """The actions, from the positions that all columns walk, those that one column walks, and the weight rows loaded."""
     results = walked * walk.out_channels
     map_words = _ceil(walk.out_channels, core.width) * walk.out_planes
     counts[11] = layer[POSITIONS] * map_words * core.width
-    counts[12:23] = 0
-    counts[16] = results * layer[OUT_BITS] if layer[THRESHOLDS] else 0
-    counts[19] = act_words
-    counts[20] = reloads * walk.out_channels * walk.words * layer[WEIGHT_BITS]
-    counts[21] = reloads * walk.out_channels * layer[LEVELS]
-    counts[22] = walked * map_words
+    counts[12:25] = 0
+    counts[18] = results * layer[OUT_BITS] if layer[THRESHOLDS] else 0
+    counts[21] = act_words
+    counts[22] = loaded * walk.words * walk.weight_planes
+    counts[23] = loaded * layer[LEVELS]
+    counts[24] = walked * map_words
     if walk.vector:
         taps = walked * layer[TAPS] * walk.words
-        counts[15] = taps * layer[ACT_BITS]
-        counts[17] = taps * walk.act_passes * core.act_lanes
+        counts[17] = taps * layer[ACT_BITS]
+        counts[19] = taps * walk.act_passes * core.act_lanes
         return
-    pairs = layer[ACT_BITS] * layer[WEIGHT_BITS]
+    pairs = layer[ACT_BITS] * walk.weight_planes
     counts[12] = results * walk.words * pairs
     counts[13] = results * walk.step
     counts[14] = results * pairs
-    counts[17] = walk.channel_groups * walked * walk.step * core.act_lanes
-    counts[18] = walk.out_channels * block_steps * walk.step * core.weight_lanes
+    counts[19] = walk.channel_groups * walked * walk.step * core.act_lanes
+    counts[20] = walk.out_channels * block_steps * walk.step * core.weight_lanes
+
+
+@compiled
+def _correct(
+    layer: Any, reduced: Any, walk: Walk, core: Core, tile: Tile, walked: int, loaded: int, counts: Any
+) -> None:
+    """Sums of codes that offsets multiply (`_corrections` in `hwmodels.batch`)."""
+    if not core.plane:
+        return
+    rows, changes = layer[ROW_SUMS] * (1 - reduced[EXPANDED]), tile.tiles - 1
+    per_group = max(1, walk.channel_groups // layer[GROUPS])
+    summed = layer[GROUPS] + changes - changes * gcd(tile.groups, per_group) // per_group
+    windows = walked * walk.words * layer[ACT_BITS] * summed
+    counts[15] = rows * windows + layer[COLUMN_SUMS] * loaded * walk.words * walk.weight_planes
+    counts[16] = walked * walk.out_channels * (rows + layer[COLUMN_SUMS])
 
 
 @compiled
@@ -536,16 +568,17 @@ def _cells(core: Core, depths: Depths, tables: Tables, room: Any, reasons: Any, 
         if not _misfits(layers[number], reduced, walk, core, depths, tables, reasons):
             return
     for number in range(len(layers)):
-        layer = layers[number]
-        walk = _walk(layer, tables.walks[core.pair_index, number], core)
+        layer, reduced = layers[number], tables.walks[core.pair_index, number]
+        walk = _walk(layer, reduced, core)
         _moves(layer, walk, core, tables, runs, moved)
         _search(layer, walk, core, depths, tables, moved, best)
-        _add(layer, walk, core, tables, moved, best, reasons, tables.times[number], row, counts)
+        _add(layer, reduced, walk, core, tables, moved, best, reasons, tables.times[number], row, counts)
 
 
 @compiled
 def _add(
     layer: Any,
+    reduced: Any,
     walk: Walk,
     core: Core,
     tables: Tables,
@@ -565,7 +598,7 @@ def _add(
             order, index, number = best[cell, 2], best[cell, 3], best[cell, 4]
             tile = _tile(layer, walk, core, min(walk.unit << index, walk.channel_groups))
             block = tables.blocks[layer[FIRST_BLOCK] + number]
-            _count(order, layer, walk, core, tile, moved[number], block, best[cell, 0], row)
+            _count(order, layer, reduced, walk, core, tile, moved[number], block, best[cell, 0], row)
         for column in range(len(row)):
             counts[cell, column] += times * row[column]
 
@@ -573,7 +606,7 @@ def _add(
 @compiled
 def _core(row: Any) -> Core:
     return Core(
-        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13]
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13], row[14]
     )  # fmt: skip
 
 
@@ -591,7 +624,7 @@ def _room(tables: Tables, cells: int) -> Any:
         np.empty((2, longest + 2), np.int64),
         np.empty((blocks, 10), np.int64),
         np.empty((cells, 5), np.int64),
-        np.empty(23, np.int64),
+        np.empty(len(COUNTS), np.int64),
     )
 
 

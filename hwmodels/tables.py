@@ -22,15 +22,15 @@ Ints = npt.NDArray[np.int64]
 
 FIELDS = (
     "vector", "operands", "channels", "out_channels", "positions", "taps", "act_bits", "weight_bits", "out_bits", "raw",
-    "sums", "acc_bits", "thresholds", "levels", "overpadded", "first_block", "last_block",
+    "sums", "acc_bits", "thresholds", "levels", "overpadded", "groups", "row_sums", "column_sums", "first_block", "last_block",
 )  # fmt: skip
 """Columns of `Tables.layers`: `channels` over all groups, `out_bits` 0 where the layer hands on raw sums (`raw`)."""
 
 COUNTS = (
     "load_cycles", "fill_cycles", "compute_cycles", "drain_cycles", "stall_cycles", "store_cycles",
     "compute_busy", "drain_busy", "load_busy", "store_busy", "memory_read_bits", "memory_write_bits",
-    "xnor_words", "accumulations", "combines", "vector_words", "threshold_compares", "activation_reads", "weight_reads",
-    "activation_writes", "weight_writes", "threshold_writes", "output_writes",
+    "xnor_words", "accumulations", "combines", "correction_words", "correction_adds", "vector_words", "threshold_compares",
+    "activation_reads", "weight_reads", "activation_writes", "weight_writes", "threshold_writes", "output_writes",
 )  # fmt: skip
 """Columns of what the kernels count, in the order in which they write them."""
 
@@ -38,7 +38,7 @@ COUNTS = (
 class Tables(NamedTuple):
     """The layers that cost something, equal ones once, for every width and every pair of rows and width that occurs.
 
-    layers: (widths, layers, FIELDS). walks: (pairs, layers, 3) words, channel groups, expanded. times: (layers,) how often
+    layers: (widths, layers, FIELDS). walks: (pairs, layers, 4) words, channel groups, expanded, weight planes. times: (layers,) how often
     each occurs. blocks: (blocks, 7) count, columns, area, patch, inside, row side, column side. sides: (sides, 2) blocks
     along the axis, and where its sums begin in `loads` and `stores`: sums over the first 0, 1, ... blocks of pixels read inside
     the map (of all operands, along rows) and of outputs. pieces: (pieces, 2) a length and how often a block of columns reads it;
@@ -90,7 +90,8 @@ class _Growing:
         return [
             shape.vector, shape.operands, shape.channels * shape.groups, shape.out_channels, shape.positions, shape.taps,
             shape.act_bits, shape.weight_bits, shape.out_bits or 0, shape.out_bits is None, shape.sums, shape.acc_bits,
-            shape.thresholds, shape.levels, overpadded(shape), first, len(self.blocks),
+            shape.thresholds, shape.levels, overpadded(shape), shape.groups, shape.row_sums, shape.column_sums,
+            first, len(self.blocks),
         ]  # fmt: skip
 
 
@@ -128,9 +129,9 @@ def _walked(layer: Layer, width: int) -> Geometry:
     return shape
 
 
-def _walk(shape: Geometry, rows: int, width: int) -> tuple[int, int, int]:
+def _walk(shape: Geometry, rows: int, width: int) -> tuple[int, int, int, int]:
     walk = reduction(shape, rows=rows, width=width)
-    return walk.words, walk.channel_groups, int(walk.expanded)
+    return walk.words, walk.channel_groups, int(walk.expanded), walk.weight_planes
 
 
 def _sums(numbers: list[int]) -> list[int]:

@@ -79,7 +79,9 @@ def test_cells_of_a_core_are_designs_of_those_depths(seed: int, mode: tuple[str,
     layers = [random_layer(rng, size=9) for _ in range(2)]
     cores = designs_of(*mode, 3, seed)
     axes = [rng.sample((2, 16, 40, 128, 512, 4096), 3) for _ in compiled.DEPTHS]
-    single = [replace(core, **dict(zip(compiled.DEPTHS, cell, strict=True))) for core in cores for cell in product(*axes)]
+    single = [
+        replace(core, **dict(zip(compiled.DEPTHS, cell, strict=True))) for core in cores for cell in product(*axes)
+    ]
     wanted = compiled.evaluate(layers, knobs(single), machine_code=True)
     for machine_code in (True, False):
         reasons, counts = compiled.cells(layers, knobs(cores), axes, machine_code=machine_code)

@@ -40,6 +40,7 @@ def test_no_bound_is_above_the_value(seed: int, mode: tuple[str, str]) -> None:
 def test_bounds_are_close_on_whole_networks() -> None:
     """Close enough to skip what is far from the front: within a tenth in the median."""
     layers = list(NETWORKS["resnet18"](m=2, k=2).layers)
-    ratios = slack(layers, ("array", "best"), 24, 1, width=64, port_bits=64, weight_depth=16384, act_depth=8192, out_depth=16384, threshold_depth=512)
+    roomy = {"weight_depth": 65536, "act_depth": 8192, "out_depth": 16384, "threshold_depth": 2048}
+    ratios = slack(layers, ("array", "best"), 24, 1, width=64, port_bits=64, max_act_bits=8, max_weight_bits=8, **roomy)
     assert len(ratios) > 8
-    print(np.sort(ratios)); assert np.median(ratios) < 1.1
+    assert np.median(ratios) < 1.1
