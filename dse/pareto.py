@@ -39,7 +39,7 @@ def beaten(values: Floats, killers: Floats) -> Bools:
         out = np.empty(len(values), np.bool_)
         skyline.beaten(np.ascontiguousarray(values), np.ascontiguousarray(killers), out)
         return out
-    mask = np.isnan(values).any(axis=1)
+    mask: Bools = np.asarray(np.isnan(values).any(axis=1))
     alive = np.flatnonzero(~mask)
     for killer in killers:
         rows = values[alive]

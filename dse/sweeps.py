@@ -5,33 +5,23 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from dse import results
-from dse.experiment import Experiment, applies
-from dse.space import Block, Chunk, Setting, blocks, chunks, knobs
+from dse.experiment import Experiment
+from dse.rows import table_of
+from dse.space import Block, Chunk, blocks, chunks
 from dse.variants import Variant, variants
-from hwmodels import batch
-from hwmodels.activity import Activity
-from hwmodels.cost import Cost, price, silicon
-from hwmodels.footprint import footprint_bits
-from hwmodels.knobs import NUMERIC, Knobs
-from hwmodels.models import work
-from hwmodels.pricing import Build
-from hwmodels.technology import technology
+from hwmodels.compiled import WORTHWHILE
 from workloads.files import network_header
-from workloads.network import Network
 
 CHUNK_DESIGNS = 512
 """Designs of a chunk: working arrays of (512, tiles, blocks) stay near the caches, and a lost chunk is under a second."""
@@ -40,7 +30,6 @@ CHUNK_ROWS = 32768
 
 Progress = Callable[[int, int], None]
 """progress(rows done, rows in all), called after every chunk."""
-Columns = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +44,11 @@ class Plan:
     def rows(self) -> int:
         """Rows of the whole space."""
         return self.blocks[-1].first_row + self.blocks[-1].rows
+
+    @property
+    def machine_code(self) -> bool:
+        """Whether the space is large enough for it to pay."""
+        return sum(block.designs for block in self.blocks) >= WORTHWHILE
 
     def chunks(self) -> Iterator[Chunk]:
         """The units of work."""
@@ -104,134 +98,9 @@ def _silent(done: int, total: int) -> None:
 
 def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Counts]:
     """All rows of a chunk: a table of the feasible ones, sorted by row, and the counts of all."""
-    block, variant = chunk.block, prepared.variants[chunk.block.network]
-    designs = knobs(block, chunk.start, chunk.stop)
-    evaluated = batch.evaluate(variant.network.layers, designs)
-    activity = batch.total(evaluated.layers)
-    reasons: Counter[str] = Counter()
-    tables = []
-    for number, setting in enumerate(block.settings):
-        priced = _price(variant, designs, activity, setting, evaluated.reason)
-        reason = _constrain(prepared.experiment, setting.technology, priced)
-        reasons.update(item for item in reason.tolist() if item)
-        priced["row"] = block.first_row + np.arange(chunk.start, chunk.stop) * len(block.settings) + number
-        tables.append(_table(priced, reason == ""))
-    table = pa.concat_tables(tables).sort_by("row")
-    evaluated_rows = designs.size * len(block.settings)
-    return table, results.Counts(evaluated_rows, len(table), dict(sorted(reasons.items())))
-
-
-def _price(
-    variant: Variant, designs: Knobs, activity: Activity, setting: Setting, reason: npt.NDArray[np.str_]
-) -> Columns:
-    node = technology(setting.technology)
-    build = Build(knobs=designs, memory=setting.memory, memory_kib=setting.memory_kib, clock_mhz=setting.clock_mhz)
-    reason = _over(reason, "memory_kib", _too_big(variant.network, designs, setting))
-    reason = _over(reason, "clock_mhz", np.full(designs.size, setting.clock_mhz > node["max_clock"]))
-    parts = silicon(build, node)
-    for name, limit in node.limits.items():
-        reason = _over(reason, name, np.broadcast_to(parts[name] > limit, designs.size))
-    # A design that cannot run has no cycles; its infinite throughput is dropped with its row.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cost = price(activity, build, node)
-    return {
-        **_identity(variant, designs, setting),
-        **{name: getattr(cost, name) for name in Cost.__dataclass_fields__},
-        **{f"{name}_cycles": getattr(activity.cycles, f"{name}_cycles") for name in CAUSES},
-        "utilisation": _utilisation(variant.network, designs, activity),
-        "bound": _bound(activity),
-        "reason": reason,
-    }
-
-
-CAUSES = ("load", "fill", "compute", "drain", "stall", "store")
-
-
-def _identity(variant: Variant, designs: Knobs, setting: Setting) -> Columns:
-    network = variant.network
-    act_bits, weight_bits = network.max_bits
-    return {
-        "network": network.name,
-        "precision": network.precision,
-        "act_bits": act_bits,
-        "weight_bits": weight_bits,
-        "accuracy": variant.accuracy,
-        "accuracy_source": variant.accuracy_source,
-        "model_kib": network.weight_storage_bits / 8192,
-        "macs": network.macs,
-        "binary_ops": network.binary_ops,
-        "machine": designs.kind,
-        "dataflow": designs.dataflow,
-        "technology": setting.technology,
-        "memory": setting.memory,
-        "memory_kib": setting.memory_kib,
-        "clock_mhz": setting.clock_mhz,
-        **{name: getattr(designs, name) for name in NUMERIC},
-        "port_shared": designs.port_shared != 0,
-    }
-
-
-def _over(reason: npt.NDArray[np.str_], name: str, broken: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
-    """The reason so far, or `name` where it is broken and nothing was wrong yet."""
-    return np.where((reason == "") & broken, name, reason)
-
-
-def _too_big(network: Network, designs: Knobs, setting: Setting) -> npt.NDArray[np.bool_]:
-    if setting.memory != "sram":
-        return np.zeros(designs.size, np.bool_)
-    pairs, where = np.unique(np.stack([designs.rows, designs.width]), axis=1, return_inverse=True)
-    needed = np.array([_footprint(network, int(rows), int(width)) for rows, width in pairs.T])
-    return needed[where.reshape(-1)] > setting.memory_kib * 8192
-
-
-@lru_cache(maxsize=4096)
-def _footprint(network: Network, rows: int, width: int) -> int:
-    return footprint_bits(network, rows=rows, width=width)
-
-
-def _utilisation(network: Network, designs: Knobs, activity: Activity) -> npt.NDArray[np.float64]:
-    """useful / (cycles x R x C x W x la x lw), as `hwmodels.models.utilisation`."""
-    useful = sum(work(layer, designs.kind) for layer in network.layers)
-    lanes = 1 if designs.kind == "mac" else designs.lanes_a * designs.lanes_w
-    return useful / np.maximum(1, activity.cycles.total * designs.rows * designs.cols * designs.width * lanes)
-
-
-def _bound(activity: Activity) -> npt.NDArray[np.str_]:
-    names = np.array(["compute", "drain", "load", "store"])
-    busy = np.stack([getattr(activity, f"{name}_busy") for name in names])
-    return np.asarray(names[np.argmax(busy, axis=0)])
-
-
-def _constrain(experiment: Experiment, technology: str, columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
-    """The reason of every row, constraints included, in the order of the file."""
-    reason: npt.NDArray[np.str_] = columns["reason"]
-    for constraint in experiment.constraints:
-        if not applies(constraint.column, technology):
-            continue
-        broken = ~np.broadcast_to(np.asarray(constraint.holds(columns[constraint.column]), np.bool_), reason.shape)
-        reason = _over(reason, str(constraint), broken)
-    return reason
-
-
-def _table(columns: Mapping[str, Any], keep: npt.NDArray[np.bool_]) -> pa.Table:
-    """An Arrow table of the rows to keep; a scalar becomes a column of its repetitions."""
-    return pa.table({name: _column(columns[name], keep) for name in COLUMN_ORDER})
-
-
-def _column(values: Any, keep: npt.NDArray[np.bool_]) -> pa.Array:
-    if np.ndim(values) == 0:
-        scalar = values.item() if isinstance(values, np.generic | np.ndarray) else values
-        return pa.repeat(pa.scalar(scalar), int(keep.sum()))
-    kept = values[keep]
-    return pa.array(kept.tolist(), pa.string()) if kept.dtype.kind == "U" else pa.array(kept)
-
-
-COLUMN_ORDER = (
-    "row", "network", "precision", "act_bits", "weight_bits", "machine", "dataflow", *NUMERIC,
-    "memory", "memory_kib", "clock_mhz", "technology", "accuracy", "accuracy_source", "model_kib", "macs", "binary_ops",
-    *Cost.__dataclass_fields__, *(f"{name}_cycles" for name in CAUSES), "utilisation", "bound",
-)  # fmt: skip
-"""Columns of a part, in order."""
+    block, designs = chunk.block, np.arange(chunk.start, chunk.stop)
+    variant, constraints = prepared.variants[block.network], prepared.experiment.constraints
+    return table_of(variant, block, constraints, designs, machine_code=prepared.machine_code)
 
 
 def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None:

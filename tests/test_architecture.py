@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import dse
-from dse.sweeps import COLUMN_ORDER
+from dse.rows import COLUMN_ORDER
 from reports.columns import COLUMNS
 
 ROOT = Path(__file__).parent.parent

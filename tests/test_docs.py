@@ -30,8 +30,8 @@ import pytest
 from dse.cli import main
 from dse.experiment import CHOICES, HIGHEST, LOWEST, NETWORK_KEYS, SECTIONS, WORDS, parse
 from dse.explanation import explain_design
+from dse.rows import COLUMN_ORDER
 from dse.space import FULL, Space
-from dse.sweeps import COLUMN_ORDER
 from dse.template import TEMPLATE
 from hwmodels.analytical import evaluate_layer
 from hwmodels.design import Design

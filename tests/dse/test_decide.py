@@ -65,7 +65,7 @@ def test_rows_and_designs_name_each_other(tiny: Path) -> None:
     prepared = plan(load(tiny / "experiment.toml"))
     rng = np.random.default_rng(0)
     for block in prepared.blocks:
-        arrays = knobs(block, 0, block.designs)
+        arrays = knobs(block, np.arange(block.designs))
         for place in rng.integers(0, block.designs, 5).tolist():
             found, machine = design(prepared.blocks, block.first_row + place * len(block.settings))
             assert found == block

@@ -16,8 +16,9 @@ import pytest
 from dse.experiment import load, parse
 from dse.explanation import design_of
 from dse.results import open_results
+from dse.rows import CAUSES
 from dse.space import blocks, design
-from dse.sweeps import CAUSES, plan, sweep
+from dse.sweeps import plan, sweep
 from hwmodels.cost import Cost
 from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate
