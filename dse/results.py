@@ -26,16 +26,22 @@ COUNTS_KEY = b"dse_counts"
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the rows of a chunk: evaluated, feasible, and why the others were not."""
+    """What became of rows: evaluated, feasible, and why the others were not; skipped: whatever they are, they were not kept."""
 
     evaluated: int
     feasible: int
     infeasible: Mapping[str, int]
+    skipped: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         reasons = Counter(self.infeasible)
         reasons.update(other.infeasible)
-        return Counts(self.evaluated + other.evaluated, self.feasible + other.feasible, dict(sorted(reasons.items())))
+        return Counts(
+            self.evaluated + other.evaluated,
+            self.feasible + other.feasible,
+            dict(sorted(reasons.items())),
+            self.skipped + other.skipped,
+        )
 
 
 @dataclass(frozen=True, slots=True)

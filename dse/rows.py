@@ -45,12 +45,16 @@ def table_of(
 
     Returns a table of the feasible ones, sorted by row, and the counts of all.
     """
+    if not len(designs):
+        return SCHEMA.empty_table(), Counts(0, 0, {})
     machines = knobs(block, designs)
     found = evaluate(variant.network.layers, machines, machine_code=machine_code)
     reasons: Counter[str] = Counter()
-    tables = []
+    tables = [SCHEMA.empty_table()]
     for number, setting in enumerate(block.settings):
         index = np.arange(len(designs)) if wanted is None else np.flatnonzero(wanted[:, number])
+        if not len(index):
+            continue
         priced = _price(variant, machines.take(index), _taken(found.activity, index), setting, found.reason[index])
         reason = constrained(constraints, setting.technology, priced, priced["reason"])
         reasons.update(item for item in reason.tolist() if item)
@@ -178,7 +182,9 @@ def constrained(
 
 def _table(columns: Mapping[str, Any], keep: Bools) -> pa.Table:
     """An Arrow table of the rows to keep; a scalar becomes a column of its repetitions."""
-    return pa.table({name: _column(columns[name], keep) for name in COLUMN_ORDER})
+    return pa.table(
+        [_column(columns[name], keep).cast(SCHEMA.field(name).type) for name in COLUMN_ORDER], schema=SCHEMA
+    )
 
 
 def _column(values: Any, keep: Bools) -> pa.Array:
@@ -195,3 +201,21 @@ COLUMN_ORDER = (
     *Cost.__dataclass_fields__, *(f"{name}_cycles" for name in CAUSES), "utilisation", "bound",
 )  # fmt: skip
 """Columns of a part, in order."""
+TEXTS = ("network", "precision", "machine", "dataflow", "memory", "technology", "accuracy_source", "bound")
+WHOLE = (
+    "row", "act_bits", "weight_bits", *NUMERIC, "memory_kib", "macs", "binary_ops", "latency_cycles", *(f"{name}_cycles" for name in CAUSES),
+)  # fmt: skip
+SCHEMA = pa.schema(
+    (
+        name,
+        pa.bool_()
+        if name == "port_shared"
+        else pa.string()
+        if name in TEXTS
+        else pa.int64()
+        if name in WHOLE
+        else pa.float64(),
+    )
+    for name in COLUMN_ORDER
+)
+"""The same with their types."""
