@@ -337,21 +337,25 @@ def sweep(
     refine: Annotated[
         bool, typer.Option("--refine", help="Exact cycles of every design on the front -> refined.csv.")
     ] = False,
+    keep: Annotated[
+        str, typer.Option(help="best: the front, the best of every network, a sample; all: every feasible row.")
+    ] = "best",
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate every design of a space on every network."""
+    """Find the designs of a space that are worth building for its networks."""
     from dse.experiment import load
     from dse.sweeps import sweep as run_sweep
 
     with _progress("sweep") as progress:
-        done = run_sweep(load(experiment), output, workers=workers, resume=resume, progress=progress)
-    counts = {name: done.manifest[name] for name in ("evaluated", "feasible", "infeasible")}
+        done = run_sweep(load(experiment), output, workers=workers, resume=resume, keep=keep, progress=progress)
+    counts = {name: done.manifest[name] for name in ("evaluated", "skipped", "feasible", "infeasible")}
     refined = _refined(done) if refine else None
     if as_json:
         exact = {} if refined is None else {"refined": _records(refined)}
         _print_json({"results": str(done.path), **counts, **exact})
         return
-    print(f"{counts['evaluated']:,} designs evaluated, {counts['feasible']:,} feasible -> {done.path}")
+    skipped = f"{counts['skipped']:,} skipped by bounds, " if counts["skipped"] else ""
+    print(f"{skipped}{counts['evaluated']:,} designs evaluated, {counts['feasible']:,} feasible -> {done.path}")
     for reason, count in sorted(counts["infeasible"].items(), key=lambda item: -item[1]):
         print(f"  {count:>12,} infeasible: {reason}")
     if refined is not None and len(refined):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dse.variants import Variant
-from hwmodels.linear import COMPONENTS, CYCLES, TRAFFIC, Linear
+from hwmodels.linear import CYCLES, DYNAMIC, LEAKAGE, TRAFFIC, Linear
 
 Number = Any
 """A number, or an array over parts of the space."""
@@ -35,7 +35,7 @@ class Interval:
 class Region:
     """Designs under one setting: single ones (`exact`), or sets of which only the least cycles and counts are known.
 
-    `forms` are pJ of every component by count (`hwmodels.linear`), at their least over a set; `silicon` intervals of area or
+    `forms` are `hwmodels.linear.energy_forms`, at their least over a set; `silicon` intervals of area or
     resources; `work_per_cycle` useful operations over what the grid could do in one cycle.
     """
 
@@ -46,13 +46,19 @@ class Region:
     work_per_cycle: Number
     clock_mhz: float
     variant: Variant
+    known: dict[str, Interval] = field(default_factory=dict, compare=False)
 
     def column(self, name: str) -> Interval:
-        """What the column `name` of a results table can be."""
+        """What the column `name` of a results table can be; worked out once."""
+        if name not in self.known:
+            self.known[name] = self._column(name)
+        return self.known[name]
+
+    def _column(self, name: str) -> Interval:
         if name in self.silicon:
             return self.silicon[name]
         if name in ("accuracy", "model_kib"):
-            return self._known(name)
+            return self._same(name)
         if name == "latency_cycles":
             return self._cycles()
         if name == "latency_us":
@@ -69,7 +75,11 @@ class Region:
         if name == "bandwidth_gbit_s":
             bits = self._at_least(sum(self.counts[item] for item in TRAFFIC))
             return Interval(bits.low / latency.high / 1000.0, bits.high / latency.low / 1000.0)
-        parts = COMPONENTS if name in ("energy_nj", "power_mw") else (name.removeprefix("energy_").removesuffix("_nj"),)
+        parts = (
+            (DYNAMIC, LEAKAGE)
+            if name in ("energy_nj", "power_mw")
+            else (name.removeprefix("energy_").removesuffix("_nj"),)
+        )
         energy = self._at_least(sum(self._energy_nj(part) for part in parts))
         if name == "power_mw":
             return Interval(energy.low / latency.high, energy.high / latency.low)
@@ -77,11 +87,11 @@ class Region:
 
     def _energy_nj(self, part: str) -> Number:
         counts = self.counts
-        if part == "leakage":
+        if part == LEAKAGE:
             counts = {**counts, CYCLES: counts[CYCLES] / self.clock_mhz}
         return self.forms[part].of(counts) / 1000.0
 
-    def _known(self, name: str) -> Interval:
+    def _same(self, name: str) -> Interval:
         value = self.variant.accuracy if name == "accuracy" else self.variant.network.weight_storage_bits / 8192
         return Interval(value, value)
 

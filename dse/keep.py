@@ -7,7 +7,6 @@ says of rows whose figures are known which they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -82,11 +81,16 @@ def _first(rows: pd.DataFrame, name: str) -> Ints:
     return np.asarray(order[ordered.to_numpy() < TOP])
 
 
+def figures(experiment: Experiment, technology: str) -> tuple[str, ...]:
+    """The columns that decide what is kept, energy among them: it decides between equals."""
+    return tuple(dict.fromkeys((*objectives(experiment, technology), *ranked(experiment, technology))))
+
+
 class Bars:
     """What a row must beat to be kept, as far as is known: it only rises.
 
     For every technology, some rows of the front of all networks; for one network and machine, the TOP best of every ranked
-    column, with their energies, which decide between equals.
+    column as (value, energy, row). Arrays of figures are (rows, figures), oriented, in the order of `figures`.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -96,72 +100,86 @@ class Bars:
 
     def copy(self, *, best: bool = True) -> Bars:
         """A copy to raise elsewhere; without `best`, for another network or machine."""
-        copied = deepcopy(self)
-        if not best:
-            copied._best = {}
+        copied = Bars(self._experiment)
+        copied._killers = dict(self._killers)
+        copied._best = dict(self._best) if best else {}
         return copied
 
-    def raise_front(self, table: pd.DataFrame) -> None:
-        """Learn rows of any network."""
-        for technology in table["technology"].unique():
-            names = objectives(self._experiment, technology)
-            if names:
-                rows = oriented(table[table["technology"] == technology], names)
-                known = self._killers.get(technology, np.zeros((0, len(names))))
-                every = np.unique(np.concatenate([known, rows]), axis=0)
-                self._killers[technology] = pareto.strongest(every[pareto.front(every)], MOST_KILLERS)
-
-    def raise_best(self, table: pd.DataFrame) -> None:
-        """Learn rows of this network and machine."""
+    def learn(self, table: pd.DataFrame, *, best: bool = True) -> None:
+        """Raise the bars by stored rows; those of another network or machine are no `best`."""
         for technology in table["technology"].unique():
             rows = table[table["technology"] == technology]
-            for name in ranked(self._experiment, technology):
-                pairs = oriented(rows, (name, "row", "energy_nj"))
-                known = self._best.get((technology, name), np.zeros((0, 3)))
-                every = np.unique(np.concatenate([known, pairs]), axis=0)
-                self._best[technology, name] = every[np.lexsort((every[:, 2], every[:, 0]))][:TOP]
+            known = oriented(rows, figures(self._experiment, technology))
+            self.rise(technology, known, rows["row"].to_numpy() if best else None)
 
-    def may_matter(self, region: Region, technology: str, shape: tuple[int, ...]) -> Bools:
-        """Which of the regions (their columns broadcast to `shape`) may hold a row that is kept."""
-        found = self._satisfiable(region, technology, shape)
-        names = objectives(self._experiment, technology)
-        lows = stacked([_low(region, name) for name in names], shape)
-        killers = self._killers.get(technology, np.zeros((0, len(names))))
-        on_front = ~pareto.beaten(lows, killers).reshape(shape) if names else np.zeros(shape, np.bool_)
-        return found & (on_front | self._among_best(region, technology, shape))
+    def learn_front(self, other: Bars) -> None:
+        """Take over the front of another network's bars, which knew this one's."""
+        self._killers = dict(other._killers)
 
-    def _among_best(self, region: Region, technology: str, shape: tuple[int, ...]) -> Bools:
-        found = np.zeros(shape, np.bool_)
-        energy = region.column("energy_nj").low
+    def rise(self, technology: str, highs: Floats, rows: Ints | None) -> None:
+        """Raise the bars by feasible rows whose figures are no worse than `highs`; without `rows` the front's bar only."""
+        names = figures(self._experiment, technology)
+        count = len(objectives(self._experiment, technology))
+        if count:
+            known = self._killers.get(technology, np.zeros((0, count)))
+            every = np.unique(np.concatenate([known, highs[:, :count]]), axis=0)
+            self._killers[technology] = pareto.strongest(every[pareto.front(every)], MOST_KILLERS)
+        if rows is None:
+            return
+        for name in ranked(self._experiment, technology):
+            held = np.stack([highs[:, names.index(name)], highs[:, names.index("energy_nj")], rows], axis=1)
+            every = np.concatenate([self._best.get((technology, name), np.zeros((0, 3))), held])
+            every = every[np.lexsort((every[:, 1], every[:, 0]))]
+            _, first = np.unique(every[:, 2], return_index=True)
+            self._best[technology, name] = every[np.sort(first)][:TOP]
+
+    def may_matter(self, technology: str, lows: Floats) -> Bools:
+        """Which rows, or sets of rows, whose figures are no better than `lows` may be kept."""
+        names = figures(self._experiment, technology)
+        count = len(objectives(self._experiment, technology))
+        found = np.zeros(len(lows), np.bool_)
+        if count:
+            killers = self._killers.get(technology, np.zeros((0, count)))
+            found = ~pareto.beaten(np.ascontiguousarray(lows[:, :count]), killers)
+        energy = lows[:, names.index("energy_nj")]
         for name in ranked(self._experiment, technology):
             best = self._best.get((technology, name), np.zeros((0, 3)))
             if len(best) < TOP:
-                return np.ones(shape, np.bool_)
-            low, last = _low(region, name), best[-1]
-            found |= np.broadcast_to((low < last[0]) | ((low == last[0]) & (energy <= last[2])), shape)
-        return found
-
-    def _satisfiable(self, region: Region, technology: str, shape: tuple[int, ...]) -> Bools:
-        found = np.ones(shape, np.bool_)
-        for constraint in self._experiment.constraints:
-            if applies(constraint.column, technology):
-                found &= np.broadcast_to(_possible(constraint, region), shape)
+                return np.ones(len(lows), np.bool_)
+            low, (value, tie, _) = lows[:, names.index(name)], best[-1]
+            found |= (low < value) | ((low == value) & (energy <= tie))
         return found
 
 
-def _low(region: Region, name: str) -> Any:
-    """The least that an oriented column can be."""
-    interval = region.column(name)
-    return interval.low if sign(name) == 1 else -interval.high
+def figures_of(
+    experiment: Experiment, technology: str, region: Region, shape: tuple[int, ...]
+) -> tuple[Floats, Floats]:
+    """(regions, figures) oriented: the best that each can be, and the worst; columns broadcast to `shape`."""
+    intervals = [(region.column(name), sign(name)) for name in figures(experiment, technology)]
+    lows = stacked([item.low if turn == 1 else -item.high for item, turn in intervals], shape)
+    if not region.exact:
+        return lows, lows
+    return lows, stacked([item.high if turn == 1 else -item.low for item, turn in intervals], shape)
 
 
-def _possible(constraint: Constraint, region: Region) -> Any:
-    """Whether some value of the interval satisfies the constraint."""
+def satisfiable(experiment: Experiment, technology: str, region: Region, shape: tuple[int, ...]) -> tuple[Bools, Bools]:
+    """Masks of the regions some row of which may satisfy all constraints, and of those whose rows all do."""
+    possible, certain = np.ones(shape, np.bool_), np.full(shape, region.exact)
+    for constraint in experiment.constraints:
+        if applies(constraint.column, technology):
+            some, every = _held(constraint, region)
+            possible &= np.broadcast_to(some, shape)
+            certain &= np.broadcast_to(every, shape)
+    return possible, certain
+
+
+def _held(constraint: Constraint, region: Region) -> tuple[Any, Any]:
+    """Whether some, and whether every value of the interval satisfies the constraint."""
     interval = region.column(constraint.column)
     low, high = constraint.holds(interval.low), constraint.holds(interval.high)
     if constraint.operator == "==":
-        return (interval.low <= constraint.bound) & (constraint.bound <= interval.high)
-    return low | high
+        return (interval.low <= constraint.bound) & (constraint.bound <= interval.high), low & high
+    return low | high, low & high
 
 
 def labels(flags: Mapping[str, Bools]) -> list[str]:

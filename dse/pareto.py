@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.util import find_spec
 
 import numpy as np
@@ -33,7 +34,7 @@ def front(values: Floats) -> Bools:
 
 def beaten(values: Floats, killers: Floats) -> Bools:
     """Mask of the rows of `values` that some row of `killers` dominates, and of those with NaN."""
-    if len(values) > MANY and _compiled():
+    if len(values) * max(4, len(killers)) > 4 * MANY and _compiled():
         from dse import skyline
 
         out = np.empty(len(values), np.bool_)
@@ -81,5 +82,6 @@ def _of_sorted(values: Floats) -> Bools:
     return mask
 
 
+@lru_cache(maxsize=1)
 def _compiled() -> bool:
     return find_spec("numba") is not None

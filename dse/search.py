@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from dse.estimates import SLACK, Interval, Region
 from dse.experiment import Experiment
-from dse.keep import Bars, chosen
+from dse.keep import Bars, chosen, figures, figures_of, satisfiable
 from dse.results import Counts
 from dse.rows import SCHEMA, constrained, over, peak, table_of, too_big, useful
 from dse.space import Block, Setting, knobs
@@ -366,8 +366,7 @@ class Look:
             index = np.flatnonzero(self._possible(cores, setting))
             if len(index):
                 region = self._bounds(cores[index], setting)
-                fits = self.bars.may_matter(region, setting.technology, index.shape)
-                matter[index, number] = fits & _within(region, setting.technology)
+                matter[index, number] = self._may_matter(region, setting, index.shape)
         return matter
 
     def _batch(self, cores: Ints, matter: Bools) -> list[pa.Table]:
@@ -377,8 +376,7 @@ class Look:
             index = np.flatnonzero(matter[:, number])
             if len(index):
                 region, shape = self._region(cores[index], setting, self.bounds), (len(index), *self.grid.shape)
-                fits = self.bars.may_matter(region, setting.technology, shape) & _within(region, setting.technology)
-                fine[index, number] = fits.reshape(len(index), -1)
+                fine[index, number] = self._may_matter(region, setting, shape).reshape(len(index), -1)
         opened = fine.any(axis=(1, 2))
         if not opened.any():
             return []
@@ -390,10 +388,15 @@ class Look:
         )  # fmt: skip
         rows = self.block.first_row + designs * len(self.block.settings) + settings
         _check(table, dict(zip(rows.tolist(), energy.tolist(), strict=True)))
-        frame = table.to_pandas()
-        self.bars.raise_front(frame)
-        self.bars.raise_best(frame)
+        self.bars.learn(table.to_pandas())
         return [table]
+
+    def _may_matter(self, region: Region, setting: Setting, shape: tuple[int, ...]) -> Bools:
+        """Which parts of a region may hold a row to keep."""
+        lows, _ = figures_of(self.experiment, setting.technology, region, shape)
+        possible, _ = satisfiable(self.experiment, setting.technology, region, shape)
+        matter = self.bars.may_matter(setting.technology, lows).reshape(shape)
+        return np.asarray(matter & possible & _within(region, setting.technology))
 
     def _open(self, cores: Ints, fine: Bools) -> tuple[Ints, Ints, Any]:
         """Designs, settings and estimated energies of the rows of these cores that may be kept."""
@@ -404,22 +407,49 @@ class Look:
         named = {name: counts[..., COUNTS.index(name)].reshape(shape) for name in COUNTED if name != CYCLES}
         named[CYCLES] = counts[..., :CAUSES].sum(axis=-1).reshape(shape)
         named[CYCLES] = np.where(fits.reshape(shape), named[CYCLES], 1)
-        found: list[tuple[Ints, Ints, Any]] = []
+        found = []
         for number, setting in enumerate(self.block.settings):
             looked = fine[:, number] & fits
-            if not looked.any():
-                continue
-            region = self._region(cores, setting, named)
-            self._tally(region, setting, looked, shape)
-            matter = self.bars.may_matter(region, setting.technology, shape).reshape(looked.shape)
-            within = np.broadcast_to(_within(region, setting.technology), shape).reshape(looked.shape)
-            core, cell = np.nonzero(looked & matter & within)
-            energy = np.broadcast_to(region.column("energy_nj").low, shape).reshape(looked.shape)
-            designs = self.grid.designs(self.start + outers[core], cell, ports[core])
-            found.append((designs, np.full(len(designs), number), energy[core, cell]))
-        if not found:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-        return tuple(np.concatenate(column) for column in zip(*found, strict=True))  # type: ignore[return-value]
+            if looked.any():
+                region = self._region(cores, setting, named)
+                self._tally(region, setting, looked, shape)
+                core, cell, lows = self._survivors(region, setting, looked, shape, outers, ports, number)
+                found.append((self.grid.designs(self.start + outers[core], cell, ports[core]), number, lows))
+        return self._still(found)
+
+    def _survivors(
+        self,
+        region: Region,
+        setting: Setting,
+        looked: Bools,
+        shape: tuple[int, ...],
+        outers: Ints,
+        ports: Ints,
+        number: int,
+    ) -> tuple[Ints, Ints, Any]:
+        """Cores, cells and best figures of the rows that may be kept; those that are surely feasible raise the bars."""
+        lows, highs = figures_of(self.experiment, setting.technology, region, shape)
+        possible, certain = satisfiable(self.experiment, setting.technology, region, shape)
+        held = looked.reshape(shape) & possible & _within(region, setting.technology)
+        index = np.flatnonzero(held)
+        index = index[self.bars.may_matter(setting.technology, lows[index])]
+        core, cell = np.divmod(index, self.grid.cells)
+        sure = certain.reshape(-1)[index]
+        designs = self.grid.designs(self.start + outers[core], cell, ports[core])
+        rows = self.block.first_row + designs * len(self.block.settings) + number
+        self.bars.rise(setting.technology, highs[index[sure]], rows[sure])
+        return core, cell, lows[index]
+
+    def _still(self, found: Sequence[tuple[Ints, int, Any]]) -> tuple[Ints, Ints, Any]:
+        """Those of the rows that may be kept now that the bars have risen."""
+        designs, settings, energies = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+        for numbers, setting, lows in found:
+            technology = self.block.settings[setting].technology
+            index = np.flatnonzero(self.bars.may_matter(technology, lows))
+            designs.append(numbers[index])
+            settings.append(np.full(len(index), setting))
+            energies.append(lows[index, figures(self.experiment, technology).index("energy_nj")])
+        return np.concatenate(designs), np.concatenate(settings), np.concatenate(energies)
 
     def _tally(self, region: Region, setting: Setting, looked: Bools, shape: tuple[int, ...]) -> None:
         """Count what became of the rows that were priced."""

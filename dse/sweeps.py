@@ -1,23 +1,26 @@
-"""The loop of a sweep: cut the space into chunks, evaluate each as arrays, write its part, count what fell out."""
+"""The loop of a sweep: cut the space into units, write what each finds, and put what is worth keeping into the results."""
 
 from __future__ import annotations
 
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dse import results
 from dse.experiment import Experiment
+from dse.keep import SAMPLE_ROWS, Bars, chosen, labels, sample_rows
+from dse.pool import finished
 from dse.rows import table_of
+from dse.search import Span, sample, search, seeds, spans
 from dse.space import Block, Chunk, blocks, chunks
 from dse.variants import Variant, variants
 from hwmodels.compiled import WORTHWHILE
@@ -27,18 +30,23 @@ CHUNK_DESIGNS = 512
 """Designs of a chunk: working arrays of (512, tiles, blocks) stay near the caches, and a lost chunk is under a second."""
 CHUNK_ROWS = 32768
 """Rows of a chunk at most, however many settings price a design: this bounds the memory of a sweep."""
+MOST_ROWS = 2**63 - 1
+"""Row numbers are 64-bit integers."""
+KEEPS = ("best", "all")
+EVERY = "all"
 
 Progress = Callable[[int, int], None]
-"""progress(rows done, rows in all), called after every chunk."""
+"""progress(rows done, rows in all), called after every unit of work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep ready to run: the experiment, its networks, and the grid."""
+    """A sweep ready to run: the experiment, its networks, the grid, and which rows to keep ("best" or "all")."""
 
     experiment: Experiment
     variants: tuple[Variant, ...]
     blocks: tuple[Block, ...]
+    keep: str
 
     @property
     def rows(self) -> int:
@@ -50,16 +58,32 @@ class Plan:
         """Whether the space is large enough for it to pay."""
         return sum(block.designs for block in self.blocks) >= WORTHWHILE
 
+    @property
+    def whole(self) -> bool:
+        """Whether every row is evaluated and kept: on request, and where the sample is the space."""
+        return self.keep == EVERY or self.rows <= SAMPLE_ROWS
+
     def chunks(self) -> Iterator[Chunk]:
-        """The units of work."""
+        """The units of work where every row is evaluated."""
         settings = len(self.blocks[0].settings)
         return chunks(self.blocks, max(1, min(CHUNK_DESIGNS, CHUNK_ROWS // settings)))
 
+    def units(self) -> Iterator[Chunk | Span]:
+        """The units of work."""
+        return self.chunks() if self.whole else spans(self.blocks)
 
-def plan(experiment: Experiment) -> Plan:
-    """Load the networks, measure what is to be measured, and lay out the grid."""
+
+def plan(experiment: Experiment, *, keep: str = KEEPS[0]) -> Plan:
+    """Load the networks, measure what is to be measured, and lay out the grid. Raises ValueError for a space too large to number."""
+    if keep not in KEEPS:
+        raise ValueError(f"keep must be one of {', '.join(KEEPS)}, not {keep!r}")
     loaded = variants(experiment)
-    return Plan(experiment, loaded, blocks(experiment.space, [variant.network for variant in loaded]))
+    prepared = Plan(experiment, loaded, blocks(experiment.space, [variant.network for variant in loaded]), keep)
+    if prepared.rows > MOST_ROWS:
+        raise ValueError(
+            f"space: must have at most {MOST_ROWS:,} rows, not {prepared.rows:,}; give some axis fewer values"
+        )
+    return prepared
 
 
 def sweep(
@@ -68,28 +92,35 @@ def sweep(
     *,
     workers: int = 1,
     resume: bool = False,
+    keep: str = KEEPS[0],
     progress: Progress | None = None,
 ) -> results.Results:
-    """Evaluate the whole space into a results folder; the rows do not depend on `workers` or on interruptions.
+    """Sweep the whole space into a results folder; the rows do not depend on `workers` or on interruptions.
 
+    keep "best": the front of the objectives, the best of every network, machine and ranked column, and a uniform sample;
+    regions that provably hold none of the former are skipped. "all": every feasible row.
     Raises ValueError where the folder holds another sweep, is in use or cannot be written, and where nothing is feasible.
     """
     folder = Path(path)
     with results.exclusive(folder):
         _check_folder(folder, experiment, resume)
-        prepared = plan(experiment)
+        prepared = plan(experiment, keep=keep)
         if (folder / "manifest.json").exists():
             _check_inputs(folder, _manifest(prepared, None))
         else:
             results.create(folder, _manifest(prepared, None), experiment.text)
-        _run(prepared, folder, workers, progress or _silent)
-        counts = results.open_results(folder, unfinished=True).counts()
-        results.write_manifest(folder, _manifest(prepared, counts))
-    if counts.feasible == 0:
+        results.clear_torn(folder)
+        if not results.complete(folder):
+            _run(prepared, folder, workers, progress or _silent)
+            counts = _kept(prepared, folder)
+            results.write_manifest(folder, _manifest(prepared, counts))
+        results.clear_work(folder)
+        opened = results.open_results(folder)
+    if opened.rows_kept() == 0:
         raise ValueError(
-            f"{folder}: at least one design must be feasible, but none of {counts.evaluated} is: {_reasons(counts)}"
+            f"{folder}: at least one design must be feasible, but none of {prepared.rows} is: {_reasons(opened)}"
         )
-    return results.open_results(folder)
+    return opened
 
 
 def _silent(done: int, total: int) -> None:
@@ -103,58 +134,97 @@ def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Coun
     return table_of(variant, block, constraints, designs, machine_code=prepared.machine_code)
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What does a unit of work: evaluates it, or searches it with the bars of its block, and writes its part."""
+
+    prepared: Plan
+    folder: Path
+    bars: dict[int, Bars]
+    sampled: npt.NDArray[np.int64]
+
+    def __call__(self, unit: Chunk | Span) -> None:
+        """Do one unit."""
+        if isinstance(unit, Chunk):
+            table, counts = evaluate_chunk(self.prepared, unit)
+            results.write_part(
+                results.part_path(self.folder, unit.index), _labelled(table, [EVERY] * len(table)), counts
+            )
+            return
+        prepared, block = self.prepared, unit.block
+        found = search(
+            prepared.experiment,
+            prepared.variants[block.network],
+            unit,
+            self.bars[block.first_row],
+            self.sampled,
+            machine_code=prepared.machine_code,
+        )
+        results.write_part(results.work_path(self.folder, unit.index), found.table, found.counts)
+
+
+def prepare(prepared: Plan, folder: Path) -> Worker:
+    """A worker; for a search with bars raised by a uniform sample and by the most promising cores of every block."""
+    if prepared.whole:
+        return Worker(prepared, folder, {}, np.zeros(0, np.int64))
+    sampled = sample_rows(prepared.rows, prepared.experiment.seed)
+    front = Bars(prepared.experiment)
+    tables = {}
+    for block in prepared.blocks:
+        variant = prepared.variants[block.network]
+        rows = sampled[(sampled >= block.first_row) & (sampled < block.first_row + block.rows)]
+        tables[block.first_row] = sample(prepared.experiment, variant, block, rows, machine_code=prepared.machine_code)
+        front.learn(tables[block.first_row].to_pandas(), best=False)
+    bars = {}
+    for block in prepared.blocks:
+        own = front.copy(best=False)
+        own.learn(tables[block.first_row].to_pandas())
+        variant = prepared.variants[block.network]
+        found = seeds(prepared.experiment, variant, block, own, machine_code=prepared.machine_code)
+        front.learn(found.to_pandas(), best=False)
+        bars[block.first_row] = own
+    for own in bars.values():
+        own.learn_front(front)
+    return Worker(prepared, folder, bars, sampled)
+
+
 def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None:
-    """Evaluate the chunks that have no part yet."""
-    todo = [chunk for chunk in prepared.chunks() if not results.whole(results.part_path(folder, chunk.index))]
-    done = prepared.rows - sum((chunk.stop - chunk.start) * len(chunk.block.settings) for chunk in todo)
+    """Do the units that have no part yet."""
+    place = results.part_path if prepared.whole else results.work_path
+    todo = [unit for unit in prepared.units() if not results.whole(place(folder, unit.index))]
+    done = prepared.rows - sum(_rows(unit) for unit in todo)
     progress(done, prepared.rows)
-    for chunk in _finished(prepared, folder, todo, workers):
-        done += (chunk.stop - chunk.start) * len(chunk.block.settings)
+    if not todo:
+        return
+    for unit in finished(prepare(prepared, folder), todo, workers):
+        done += _rows(unit)
         progress(done, prepared.rows)
 
 
-def _finished(prepared: Plan, folder: Path, todo: Sequence[Chunk], workers: int) -> Iterator[Chunk]:
-    """Chunks in the order in which they end, their parts written."""
-    if workers <= 1:
-        for chunk in todo:
-            _work_off(prepared, folder, chunk)
-            yield chunk
-        return
-    with ProcessPoolExecutor(workers, initializer=_begin, initargs=(prepared, folder)) as pool:
-        waiting = iter(todo)
-        running: dict[Future[None], Chunk] = {}
-        try:
-            while True:
-                for chunk in waiting:
-                    running[pool.submit(_work_off_here, chunk)] = chunk
-                    if len(running) >= 4 * workers:
-                        break
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    yield running.pop(future)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _rows(unit: Chunk | Span) -> int:
+    return len(unit.rows) if isinstance(unit, Span) else (unit.stop - unit.start) * len(unit.block.settings)
 
 
-def _work_off(prepared: Plan, folder: Path, chunk: Chunk) -> None:
-    table, counts = evaluate_chunk(prepared, chunk)
-    results.write_part(folder, chunk.index, table, counts)
+def _kept(prepared: Plan, folder: Path) -> results.Counts:
+    """Counts of all units; after a search, what is worth keeping of all that they found goes into the parts."""
+    if prepared.whole:
+        return results.open_results(folder, unfinished=True).counts()
+    found = results.work_parts(folder)
+    counts = sum((results.part_counts(part) for part in found), results.Counts(0, 0, {}))
+    table = pa.concat_tables([results.read_part(part) for part in found])
+    front, top = chosen(prepared.experiment, table.to_pandas())
+    drawn = np.isin(table["row"].to_numpy(), sample_rows(prepared.rows, prepared.experiment.seed))
+    keep = front | top | drawn
+    names = labels({"front": front[keep], "top": top[keep], "sample": drawn[keep]})
+    kept = _labelled(table.filter(pa.array(keep)), names)
+    for index, start in enumerate(range(0, max(1, len(kept)), CHUNK_ROWS)):
+        rows = kept.slice(start, CHUNK_ROWS)
+        results.write_part(results.part_path(folder, index), rows, results.Counts(len(rows), len(rows), {}))
+    return counts
 
 
-_HERE: list[tuple[Plan, Path]] = []
-"""The plan of a worker process, set once when it starts: chunks travel as index ranges, rows stay where they are made."""
-
-
-def _begin(prepared: Plan, folder: Path) -> None:
-    _HERE.append((prepared, folder))
-
-
-def _work_off_here(chunk: Chunk) -> None:
-    prepared, folder = _HERE[-1]
-    _work_off(prepared, folder, chunk)
+def _labelled(table: pa.Table, names: list[str]) -> pa.Table:
+    return table.append_column("kept", pa.array(names, pa.string()))
 
 
 def _check_folder(folder: Path, experiment: Experiment, resume: bool) -> None:
@@ -173,7 +243,7 @@ def _check_inputs(folder: Path, wanted: dict[str, Any]) -> None:
     """Rows of other networks or of another version of the models must not be mixed with those to come."""
     found = results.open_results(folder, unfinished=True).manifest
     same = json.loads(json.dumps(wanted))
-    for key in ("networks", "versions"):
+    for key in ("networks", "versions", "keep"):
         if found[key] != same[key]:
             raise ValueError(
                 f"{folder}: must have been begun with the same {key}, but they changed; choose a new folder"
@@ -192,10 +262,11 @@ def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:
         "experiment_sha256": experiment.digest,
         "seed": experiment.seed,
         "rows": prepared.rows,
-        "chunks": sum(1 for _ in prepared.chunks()),
+        "keep": prepared.keep if not prepared.whole else EVERY,
         "evaluated": found.evaluated,
         "feasible": found.feasible,
         "infeasible": dict(found.infeasible),
+        "skipped": found.skipped,
         "networks": [_network_entry(variant) for variant in prepared.variants],
         "versions": {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
         | {"python": platform.python_version()},
@@ -215,6 +286,6 @@ def _network_entry(variant: Variant) -> dict[str, Any]:
     }
 
 
-def _reasons(counts: results.Counts) -> str:
-    worst = sorted(counts.infeasible.items(), key=lambda item: -item[1])[:5]
+def _reasons(opened: results.Results) -> str:
+    worst = sorted(opened.manifest["infeasible"].items(), key=lambda item: -item[1])[:5]
     return ", ".join(f"{count} by {reason}" for reason, count in worst)

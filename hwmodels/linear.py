@@ -19,7 +19,9 @@ Number = Any
 
 CYCLES = "cycles"
 """The count that stands for the sum of all cycles by cause."""
-COMPONENTS = ("pe", "post", "buffer", "memory", "control", "leakage")
+DYNAMIC, LEAKAGE = "dynamic", "leakage"
+"""Forms of the sum of all components but leakage, and of leakage, the only one that the clock enters."""
+COMPONENTS = ("pe", "post", "buffer", "memory", "control", LEAKAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,15 @@ class Linear:
 
 
 def energy_forms(build: Build, technology: Technology) -> dict[str, Linear]:
-    """pJ of every component. The clock enters leakage alone, as cycles / clock_mhz; with a clock of 1 MHz it can be put in later."""
+    """pJ of every component, and DYNAMIC. The clock enters LEAKAGE alone, as cycles / clock_mhz: build with 1 MHz to put it in later."""
     symbols = {name: Linear({name: 1.0}) for name in COUNTED}
     named: Any = {item.name: symbols[item.name] for item in fields(Actions)}
     traffic: Any = {name: symbols[name] for name in TRAFFIC}
     cycles: Any = symbols[CYCLES]
     activity = Activity(cycles=Cycles(load_cycles=cycles), actions=Actions(**named), **traffic)
     terms = energy_terms(activity, build, technology)
-    return {name: Linear({}) + total(terms, component=name) for name in COMPONENTS}
+    forms = {name: Linear({}) + total(terms, component=name) for name in COMPONENTS}
+    return forms | {DYNAMIC: sum((forms[name] for name in COMPONENTS if name != LEAKAGE), Linear({}))}
 
 
 TRAFFIC = ("memory_read_bits", "memory_write_bits")
