@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -52,11 +53,14 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes; the results do not
 
 
 def main() -> None:
-    """Entry point: bad input is one line and exit code 2, an interrupt 130."""
+    """Entry point: bad input is one line and exit code 2, an interrupt 130, a request to end 143."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except _Ended:
+        code = ENDED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -66,14 +70,22 @@ def main() -> None:
         _fail(str(error), 2)
     except UsageError as error:
         _fail(_usage(error), 2)
-    if code == INTERRUPTED:
-        _fail("interrupted; a sweep keeps its finished chunks, run it again with --resume", INTERRUPTED)
+    if code in (INTERRUPTED, ENDED):
+        _fail("interrupted; a sweep keeps what it has finished, run it again with --resume", code)
     sys.exit(code)
 
 
-INTERRUPTED = 130
+INTERRUPTED, ENDED = 130, 143
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer brings its own copy of this class in new versions and click's in old ones."""
+
+
+class _Ended(BaseException):
+    """SIGTERM, so that what must be undone is undone."""
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    raise _Ended
 
 
 def _usage(error: Any) -> str:

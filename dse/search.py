@@ -140,10 +140,14 @@ def spans(all_blocks: Sequence[Block]) -> Iterator[Span]:
     index = 0
     for block in all_blocks:
         grid = Grid.of(block)
-        step = max(1, min(CHUNK_CORES // grid.ports, CHUNK_PRICES // grid.cells))
+        step = _span_outers(grid)
         for start in range(0, grid.outers, step):
             yield Span(index, block, start, min(grid.outers, start + step))
             index += 1
+
+
+def _span_outers(grid: Grid) -> int:
+    return max(1, min(CHUNK_CORES // grid.ports, CHUNK_PRICES // grid.cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +183,16 @@ def sample(experiment: Experiment, variant: Variant, block: Block, rows: Ints, *
 def seeds(
     experiment: Experiment, variant: Variant, block: Block, bars: Bars, *, machine_code: bool, cores: int = 48
 ) -> pa.Table:
-    """Good rows of a block to begin with: all that may be kept of the cores with the least bounds, of some of the block."""
+    """Good rows of a block to begin with: all that may be kept of the cores with the least bounds, in some parts of the block.
+
+    None where the block is one span: its search finds them as it goes.
+    """
     grid = Grid.of(block)
-    step = max(1, min(CHUNK_CORES // grid.ports, CHUNK_PRICES // grid.cells))
+    step = _span_outers(grid)
     starts = np.unique(np.linspace(0, max(0, grid.outers - step), 8).astype(int))
-    tables = []
+    tables = [SCHEMA.empty_table()]
+    if len(starts) == 1:
+        return tables[0]
     for start in starts.tolist():
         looked = Look(
             experiment, variant, block, start, min(grid.outers, start + step), bars, machine_code=machine_code
