@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dse import keep as keep_rules
 from dse import results, search, sweeps
 from dse.compare import Choice, decide
 from dse.experiment import Experiment, load, parse
@@ -33,8 +34,15 @@ def part_bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "parts").iterdir())}
 
 
-LARGE = "cols = { from = 1, to = 40, step = 1 }"
-"""With it in the place of two values, the tiny space is larger than a sample."""
+LARGE = "cols = { from = 1, to = 12, step = 1 }"
+
+
+@pytest.fixture(autouse=True)
+def _small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The enlarged tiny space, of 3,456 rows, is searched, and not taken whole; as machine code, for it is quicker."""
+    monkeypatch.setattr(keep_rules, "SAMPLE_ROWS", 1500)
+    monkeypatch.setattr(sweeps, "SAMPLE_ROWS", 1500)
+    monkeypatch.setattr(sweeps, "WORTHWHILE", 0)
 
 
 def enlarged(tiny: Path) -> Path:
@@ -101,9 +109,11 @@ def test_infeasible_rows_are_counted_by_reason(tiny: Path) -> None:
 
 SCRIPT = """
 import sys
-from dse import search, sweeps
+from dse import keep, search, sweeps
 from dse.cli import main
-search.CHUNK_CORES, sweeps.CHUNK_DESIGNS = 8, 64
+search.CHUNK_CORES, sweeps.CHUNK_DESIGNS = 8, 32
+keep.SAMPLE_ROWS = sweeps.SAMPLE_ROWS = 1500
+sweeps.WORTHWHILE = 0
 sys.argv = ["dse", *sys.argv[1:]]
 main()
 """
@@ -138,7 +148,7 @@ def test_stopped_sweep_resumes_to_the_same_rows(
 ) -> None:
     experiment = load(enlarged(tiny))
     monkeypatch.setattr(search, "CHUNK_CORES", 8)
-    monkeypatch.setattr(sweeps, "CHUNK_DESIGNS", 64)
+    monkeypatch.setattr(sweeps, "CHUNK_DESIGNS", 32)
     whole = sweep(experiment, tiny / "whole", keep=keep)
     process = started(tiny, "--keep", keep, "--workers", workers)
     wait_for_units(tiny, process, 3)
@@ -237,7 +247,7 @@ def test_what_a_search_did_not_keep_is_said(tiny: Path) -> None:
         ValueError, match="objective must be one of energy_nj, latency_us, area_mm2, whose front was kept"
     ):
         front_rows(opened, ["lut"])
-    with pytest.raises(ValueError, match="minimise must be one of energy_nj, latency_us, area_mm2, .* not 'power_mw'"):
+    with pytest.raises(ValueError, match=r"minimise must be one of energy_nj, latency_us, area_mm2, .* not 'power_mw'"):
         decide(opened, Choice("power_mw", (), "asic45"))
     assert len(front_rows(opened, ["latency_us", "energy_nj"], technology="asic45"))
     with pytest.raises(ValueError, match="keep must be one of best, all, not 'some'"):
