@@ -225,7 +225,7 @@ def test_template_is_an_experiment() -> None:
 
 def test_result_columns_and_units() -> None:
     table = rows("results.md", "<!-- checked: columns -->")
-    assert sorted(names(table)) == sorted(COLUMN_ORDER)
+    assert sorted(names(table)) == sorted((*COLUMN_ORDER, "kept"))
     for cell, unit, _ in table:
         for name in cell.split(", "):
             assert unit == ("" if COLUMNS[name].unit == "id" else COLUMNS[name].unit), name
