@@ -136,7 +136,7 @@ def space(number: int) -> None:
         front = opened.table(["kept"])["kept"].str.contains("front").sum()
     usage, found = resource.getrusage(resource.RUSAGE_SELF), opened.manifest
     cpu = usage.ru_utime + usage.ru_stime
-    print(found["rows"], found["evaluated"], front, cpu, usage.ru_maxrss / 1024)
+    print(found["rows"], found["priced"], front, cpu, usage.ru_maxrss / 1024)
 
 
 def fronts() -> None:
@@ -165,8 +165,8 @@ def main() -> None:
         return
     evaluated_in_full()
     random_designs()
-    fronts()
     skipped()
+    fronts()
 
 
 if __name__ == "__main__":

@@ -27,12 +27,16 @@ COUNTS_KEY = b"dse_counts"
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of rows: evaluated, feasible, and why the others were not; skipped: whatever they are, they were not kept."""
+    """What became of rows: evaluated, feasible, and why the others were not.
+
+    `skipped`: nobody looked at them, for they cannot be kept. `priced`: of the evaluated, those whose figures were worked out.
+    """
 
     evaluated: int
     feasible: int
     infeasible: Mapping[str, int]
     skipped: int = 0
+    priced: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         reasons = Counter(self.infeasible)
@@ -42,6 +46,7 @@ class Counts:
             self.feasible + other.feasible,
             dict(sorted(reasons.items())),
             self.skipped + other.skipped,
+            self.priced + other.priced,
         )
 
 

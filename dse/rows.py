@@ -62,7 +62,7 @@ def table_of(
         tables.append(_table(priced, reason == ""))
     table = pa.concat_tables(tables).sort_by("row")
     evaluated = len(designs) * len(block.settings) if wanted is None else int(wanted.sum())
-    return table, Counts(evaluated, len(table), dict(sorted(reasons.items())))
+    return table, Counts(evaluated, len(table), dict(sorted(reasons.items())), priced=evaluated)
 
 
 def _taken(activity: Activity, index: Ints) -> Activity:

@@ -152,26 +152,20 @@ def _span_outers(grid: Grid) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows that may be kept, the counts of what was looked at, and how many rows were priced."""
+    """Rows that may be kept, in row order, and the counts of what was looked at."""
 
     table: pa.Table
     counts: Counts
-    priced: int
 
 
-def search(
-    experiment: Experiment, variant: Variant, span: Span, bars: Bars, sampled: Ints, *, machine_code: bool
-) -> Found:
-    """All rows of a span that may be kept in view of `bars`, which do not change, and its feasible ones among `sampled`."""
+def search(experiment: Experiment, variant: Variant, span: Span, bars: Bars, *, machine_code: bool) -> Found:
+    """All rows of a span that may be kept in view of `bars`, which do not change."""
     looked = Look(experiment, variant, span.block, span.start, span.stop, bars.copy(), machine_code=machine_code)
-    cores = np.arange((span.stop - span.start) * looked.grid.ports)
-    table = looked.at(cores)
-    rows = span.rows
-    drawn = sampled[(sampled >= rows.start) & (sampled < rows.stop)]
-    parts = [_best_of(experiment, table), sample(experiment, variant, span.block, drawn, machine_code=machine_code)]
-    evaluated = sum(looked.reasons.values()) + looked.feasible
-    counts = Counts(evaluated, looked.feasible, dict(sorted(looked.reasons.items())), len(rows) - evaluated)
-    return Found(_without_repeats(pa.concat_tables(parts)), counts, looked.priced)
+    table = looked.at(np.arange((span.stop - span.start) * looked.grid.ports))
+    evaluated, rows = sum(looked.reasons.values()) + looked.feasible, len(span.rows)
+    reasons = dict(sorted(looked.reasons.items()))
+    counts = Counts(evaluated, looked.feasible, reasons, skipped=rows - evaluated, priced=looked.priced)
+    return Found(_best_of(experiment, table).sort_by("row"), counts)
 
 
 def sample(experiment: Experiment, variant: Variant, block: Block, rows: Ints, *, machine_code: bool) -> pa.Table:
@@ -215,13 +209,6 @@ def _best_of(experiment: Experiment, table: pa.Table) -> pa.Table:
     frame = table.to_pandas()
     front, top = chosen(experiment, frame)
     return table.filter(pa.array(front | top))
-
-
-def _without_repeats(table: pa.Table) -> pa.Table:
-    """In row order, every row once."""
-    table = table.sort_by("row")
-    rows = table["row"].to_numpy()
-    return table.filter(pa.array(np.diff(rows, prepend=-1) != 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from dse import results
@@ -141,7 +140,6 @@ class Worker:
     prepared: Plan
     folder: Path
     bars: dict[int, Bars]
-    sampled: npt.NDArray[np.int64]
 
     def __call__(self, unit: Chunk | Span) -> None:
         """Do one unit."""
@@ -157,7 +155,6 @@ class Worker:
             prepared.variants[block.network],
             unit,
             self.bars[block.first_row],
-            self.sampled,
             machine_code=prepared.machine_code,
         )
         results.write_part(results.work_path(self.folder, unit.index), found.table, found.counts)
@@ -166,26 +163,39 @@ class Worker:
 def prepare(prepared: Plan, folder: Path) -> Worker:
     """A worker; for a search with bars raised by a uniform sample and by the most promising cores of every block."""
     if prepared.whole:
-        return Worker(prepared, folder, {}, np.zeros(0, np.int64))
-    sampled = sample_rows(prepared.rows, prepared.experiment.seed)
+        return Worker(prepared, folder, {})
     front = Bars(prepared.experiment)
-    tables = {}
-    for block in prepared.blocks:
-        variant = prepared.variants[block.network]
-        rows = sampled[(sampled >= block.first_row) & (sampled < block.first_row + block.rows)]
-        tables[block.first_row] = sample(prepared.experiment, variant, block, rows, machine_code=prepared.machine_code)
-        front.learn(tables[block.first_row].to_pandas(), best=False)
+    drawn = _sample(prepared, folder).to_pandas()
+    front.learn(drawn, best=False)
     bars = {}
     for block in prepared.blocks:
         own = front.copy(best=False)
-        own.learn(tables[block.first_row].to_pandas())
+        own.learn(drawn[(drawn["row"] >= block.first_row) & (drawn["row"] < block.first_row + block.rows)])
         variant = prepared.variants[block.network]
         found = seeds(prepared.experiment, variant, block, own, machine_code=prepared.machine_code)
         front.learn(found.to_pandas(), best=False)
         bars[block.first_row] = own
     for own in bars.values():
         own.learn_front(front)
-    return Worker(prepared, folder, bars, sampled)
+    return Worker(prepared, folder, bars)
+
+
+def _sample(prepared: Plan, folder: Path) -> pa.Table:
+    """The feasible rows of the uniform sample: a part of the work like any other, made before the rest."""
+    path = _sample_path(prepared, folder)
+    if not results.whole(path):
+        drawn = sample_rows(prepared.rows, prepared.experiment.seed)
+        tables = []
+        for block in prepared.blocks:
+            rows = drawn[(drawn >= block.first_row) & (drawn < block.first_row + block.rows)]
+            variant = prepared.variants[block.network]
+            tables.append(sample(prepared.experiment, variant, block, rows, machine_code=prepared.machine_code))
+        results.write_part(path, pa.concat_tables(tables), results.Counts(0, 0, {}))
+    return results.read_part(path)
+
+
+def _sample_path(prepared: Plan, folder: Path) -> Path:
+    return results.work_path(folder, sum(1 for _ in prepared.units()))
 
 
 def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None:
@@ -194,7 +204,7 @@ def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None
     todo = [unit for unit in prepared.units() if not results.whole(place(folder, unit.index))]
     done = prepared.rows - sum(_rows(unit) for unit in todo)
     progress(done, prepared.rows)
-    if not todo:
+    if not todo and (prepared.whole or results.whole(_sample_path(prepared, folder))):
         return
     for unit in finished(prepare(prepared, folder), todo, workers):
         done += _rows(unit)
@@ -211,7 +221,7 @@ def _kept(prepared: Plan, folder: Path) -> results.Counts:
         return results.open_results(folder, unfinished=True).counts()
     found = results.work_parts(folder)
     counts = sum((results.part_counts(part) for part in found), results.Counts(0, 0, {}))
-    table = pa.concat_tables([results.read_part(part) for part in found])
+    table = _without_repeats(pa.concat_tables([results.read_part(part) for part in found]))
     front, top = chosen(prepared.experiment, table.to_pandas())
     drawn = np.isin(table["row"].to_numpy(), sample_rows(prepared.rows, prepared.experiment.seed))
     keep = front | top | drawn
@@ -221,6 +231,12 @@ def _kept(prepared: Plan, folder: Path) -> results.Counts:
         rows = kept.slice(start, CHUNK_ROWS)
         results.write_part(results.part_path(folder, index), rows, results.Counts(len(rows), len(rows), {}))
     return counts
+
+
+def _without_repeats(table: pa.Table) -> pa.Table:
+    """In row order, every row once: a sampled row may have been found as well."""
+    table = table.sort_by("row")
+    return table.filter(pa.array(np.diff(table["row"].to_numpy(), prepend=-1) != 0))
 
 
 def _labelled(table: pa.Table, names: list[str]) -> pa.Table:
@@ -267,6 +283,7 @@ def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:
         "feasible": found.feasible,
         "infeasible": dict(found.infeasible),
         "skipped": found.skipped,
+        "priced": found.priced,
         "networks": [_network_entry(variant) for variant in prepared.variants],
         "versions": {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
         | {"python": platform.python_version()},

@@ -175,8 +175,10 @@ def test_most_of_a_larger_space_is_skipped(tmp_path: Path) -> None:
 def test_prepared_bars_depend_on_the_experiment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (keep, sweeps):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 40)
-    _, prepared = drawn(2)
-    one, two = (prepare(prepared, tmp_path) for _ in range(2))
+    _, prepared = drawn(5)
+    for name in ("one", "two"):
+        (tmp_path / name / "work").mkdir(parents=True)
+    one, two = (prepare(prepared, tmp_path / name) for name in ("one", "two"))
     for block, bars in one.bars.items():
         for kind in ("_killers", "_best"):
             left, right = getattr(bars, kind), getattr(two.bars[block], kind)
