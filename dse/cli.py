@@ -54,7 +54,7 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes; the results do not
 
 def main() -> None:
     """Entry point: bad input is one line and exit code 2, an interrupt 130, a request to end 143."""
-    signal.signal(signal.SIGTERM, _end)
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -70,6 +70,8 @@ def main() -> None:
         _fail(str(error), 2)
     except UsageError as error:
         _fail(_usage(error), 2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if code in (INTERRUPTED, ENDED):
         _fail("interrupted; a sweep keeps what it has finished, run it again with --resume", code)
     sys.exit(code)
