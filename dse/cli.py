@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -52,11 +53,14 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes; the results do not
 
 
 def main() -> None:
-    """Entry point: bad input is one line and exit code 2, an interrupt 130."""
+    """Entry point: bad input is one line and exit code 2, an interrupt 130, a request to end 143."""
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except _Ended:
+        code = ENDED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -66,14 +70,24 @@ def main() -> None:
         _fail(str(error), 2)
     except UsageError as error:
         _fail(_usage(error), 2)
-    if code == INTERRUPTED:
-        _fail("interrupted; a sweep keeps its finished chunks, run it again with --resume", INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if code in (INTERRUPTED, ENDED):
+        _fail("interrupted; a sweep keeps what it has finished, run it again with --resume", code)
     sys.exit(code)
 
 
-INTERRUPTED = 130
+INTERRUPTED, ENDED = 130, 143
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer brings its own copy of this class in new versions and click's in old ones."""
+
+
+class _Ended(BaseException):
+    """SIGTERM, so that what must be undone is undone."""
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    raise _Ended
 
 
 def _usage(error: Any) -> str:
@@ -337,21 +351,25 @@ def sweep(
     refine: Annotated[
         bool, typer.Option("--refine", help="Exact cycles of every design on the front -> refined.csv.")
     ] = False,
+    keep: Annotated[
+        str, typer.Option(help="best: the front, the best of every network, a sample; all: every feasible row.")
+    ] = "best",
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate every design of a space on every network."""
+    """Find the designs of a space that are worth building for its networks."""
     from dse.experiment import load
     from dse.sweeps import sweep as run_sweep
 
     with _progress("sweep") as progress:
-        done = run_sweep(load(experiment), output, workers=workers, resume=resume, progress=progress)
-    counts = {name: done.manifest[name] for name in ("evaluated", "feasible", "infeasible")}
+        done = run_sweep(load(experiment), output, workers=workers, resume=resume, keep=keep, progress=progress)
+    counts = {name: done.manifest[name] for name in ("evaluated", "skipped", "feasible", "infeasible")}
     refined = _refined(done) if refine else None
     if as_json:
         exact = {} if refined is None else {"refined": _records(refined)}
         _print_json({"results": str(done.path), **counts, **exact})
         return
-    print(f"{counts['evaluated']:,} designs evaluated, {counts['feasible']:,} feasible -> {done.path}")
+    skipped = f"{counts['skipped']:,} skipped by bounds, " if counts["skipped"] else ""
+    print(f"{skipped}{counts['evaluated']:,} designs evaluated, {counts['feasible']:,} feasible -> {done.path}")
     for reason, count in sorted(counts["infeasible"].items(), key=lambda item: -item[1]):
         print(f"  {count:>12,} infeasible: {reason}")
     if refined is not None and len(refined):

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dse.estimates import CONSTANT
 from dse.experiment import Constraint, Experiment, applies, check_column
-from dse.front import smaller_is_better
+from dse.explanation import experiment_of
+from dse.keep import TIES, oriented, ranked
 from dse.results import Results, read_part
 
 SOFTWARE_WORD = 64
 """Bits of one software xnor-popcount in the paper's cost formula, W / (M K) over one multiply-accumulate at a time."""
 TWIN_COLUMNS = ("energy_nj", "latency_us", "area_mm2", "lut")
-TIES = ("energy_nj", "latency_us", "row")
-"""Columns that break ties of the one to minimise, so that the best design is one design."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ def decide(opened: Results, choice: Choice) -> Decision:
 
 def best_rows(opened: Results, choice: Choice, machine: str) -> pd.DataFrame:
     """The best design of every network on one kind of machine, in row order, read part by part."""
+    _check_kept(opened, choice)
     best = pd.DataFrame()
     columns = list(dict.fromkeys(["network", "machine", "technology", choice.minimise, *TIES]))
     for part in opened.parts():
@@ -101,8 +102,18 @@ def best_rows(opened: Results, choice: Choice, machine: str) -> pd.DataFrame:
     return rows.assign(weights=rows["network"].astype(str).map(weights))
 
 
+def _check_kept(opened: Results, choice: Choice) -> None:
+    """A search keeps the best designs of some columns; equals in a column that is the same for all are told apart by energy."""
+    known = (*ranked(experiment_of(opened), choice.technology), *CONSTANT)
+    if not opened.whole and choice.minimise not in known:
+        raise ValueError(
+            f"{opened.path}: minimise must be one of {', '.join(known)}, whose best designs were kept, not {choice.minimise!r}; "
+            "name it in the experiment, or sweep with --keep all"
+        )
+
+
 def _keys(table: pd.DataFrame, choice: Choice) -> np.ndarray:
-    return smaller_is_better(table, (choice.minimise, *TIES))
+    return oriented(table, (choice.minimise, *TIES))
 
 
 def _twins(opened: Results, choice: Choice) -> pd.DataFrame:

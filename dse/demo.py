@@ -40,7 +40,10 @@ def demo(folder: Path, *, workers: int = 1, say: Say = print, progress: Progress
     measured = accuracy(run(encoded, images).outputs, labels)
     say(f"executed {len(images)} images bit-exactly with xnor and popcount: accuracy {measured:.3f}")
     opened = sweep(load(source / "experiment.toml"), folder / "sweep", workers=workers, resume=True, progress=progress)
-    say(f"swept    {opened.manifest['evaluated']:,} designs, {opened.manifest['feasible']:,} feasible -> {opened.path}")
+    found = opened.manifest
+    say(
+        f"swept    {found['rows']:,} designs, {found['skipped']:,} skipped by bounds, {found['feasible']:,} feasible -> {opened.path}"
+    )
     decision = decide(opened, Choice.of(load(source / "experiment.toml")))
     report = write_report(opened, folder / "report.html", command="dse demo")
     return Demo(opened, decision, report)

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from glob import glob
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ LOWEST = {"port_latency": 0, "memory_kib": 0, "weight_depth": 2, "act_depth": 2,
 HIGHEST = {"lanes_a": MAX_BITS, "lanes_w": MAX_BITS, "max_act_bits": MAX_BITS, "max_weight_bits": MAX_BITS}
 LARGEST = 2**31 - 1
 MOST_VALUES = 10_000
+UNSWEPT = ("top5_accuracy",)
+"""Ranked columns that other tables have, and a sweep has not."""
 RANKED = tuple(
     column.name
     for group in (METRICS, QUALITY, ENERGY_PARTS, AREA_PARTS, LUT_PARTS)
     for column in group
-    if column.direction != "none"
+    if column.direction != "none" and column.name not in UNSWEPT
 )
 """Columns of a sweep that have a better and a worse side."""
 DECIDED = (*RANKED, *(column.name for column in DECISION if column.direction != "none"))
@@ -148,6 +151,18 @@ def applies(column: str, technology: str) -> bool:
     return kind is None or TECHNOLOGIES[technology].kind == kind
 
 
+def _check_together(constraints: Sequence[Constraint]) -> None:
+    """Two constraints on one column must leave some value: their bounds, or something between or beside them."""
+    for one, other in combinations(constraints, 2):
+        if one.column == other.column:
+            low, high = sorted((one.bound, other.bound))
+            values = (low - 1, low, (low + high) / 2, high, high + 1)
+            if not any(one.holds(value) and other.holds(value) for value in values):
+                raise ValueError(
+                    f"constraints: '{one}' and '{other}' must leave some value of {one.column}, but leave none"
+                )
+
+
 def _check_applies(key: str, columns: Sequence[str], technologies: Sequence[str]) -> None:
     for column in columns:
         if not any(applies(column, technology) for technology in technologies):
@@ -171,6 +186,7 @@ def _experiment(data: Mapping[str, Any], text: str, base: Path | None) -> Experi
         raise ValueError(f"seed: must be an integer >= 0, not {seed}")
     space = _space(data.get("space", {}))
     constraints = tuple(constraint(item, "constraints") for item in _strings(data, "constraints", ()))
+    _check_together(constraints)
     require = tuple(constraint(item, "require", DECIDED) for item in _strings(data, "require", ()))
     _check_applies("objectives", objectives, space.technology)
     _check_applies("minimise", [minimise], space.technology)

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from dse import pareto
 from dse.experiment import applies, check_column
+from dse.explanation import experiment_of
+from dse.keep import oriented
 from dse.results import Results, read_part
-from reports.columns import COLUMNS
-
-
-def smaller_is_better(table: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.float64]:
-    """(rows, columns) float64 with every column turned so that less is better."""
-    flipped = [
-        table[name].to_numpy(np.float64) * (-1 if COLUMNS[name].direction == "larger" else 1) for name in columns
-    ]
-    return np.stack(flipped, axis=1)
 
 
 def front_rows(opened: Results, objectives: Sequence[str], *, technology: str | None = None) -> pd.DataFrame:
@@ -27,12 +18,13 @@ def front_rows(opened: Results, objectives: Sequence[str], *, technology: str | 
 
     With a `technology`, objectives that it does not have (area in an FPGA, LUT in an ASIC) are left out; without one,
     all designs compete. Rows whose objective is unknown (NaN) cannot be on the front. Raises ValueError for an
-    objective that is no column of a sweep, or where none is left.
+    objective that is no column of a sweep, or for which the sweep kept no front, or where none is left.
     """
     for name in objectives:
         check_column(name, "objective")
     if technology is not None:
         objectives = shared(objectives, technology)
+    _check_kept(opened, objectives)
     best = pd.DataFrame()
     needed = list(dict.fromkeys(["row", "technology", *objectives]))
     for part in opened.parts():
@@ -40,8 +32,19 @@ def front_rows(opened: Results, objectives: Sequence[str], *, technology: str | 
         if technology is not None:
             table = table[table["technology"] == technology]
         both = pd.concat([best, table], ignore_index=True) if len(best) else table
-        best = both[pareto.front(smaller_is_better(both, objectives))]
+        best = both[pareto.front(oriented(both, objectives))]
     return opened.rows(best["row"].tolist() if len(best) else [])
+
+
+def _check_kept(opened: Results, objectives: Sequence[str]) -> None:
+    """A search keeps the front of the experiment's objectives, in which the front of any of them lies."""
+    known = experiment_of(opened).objectives
+    for name in objectives:
+        if not opened.whole and name not in known:
+            raise ValueError(
+                f"{opened.path}: objective must be one of {', '.join(known)}, whose front was kept, not {name!r}; "
+                "name it in the experiment, or sweep with --keep all"
+            )
 
 
 def shared(objectives: Sequence[str], technology: str) -> tuple[str, ...]:

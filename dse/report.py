@@ -88,8 +88,9 @@ def _twin_sentence(best: pd.Series) -> str:
 
 def sample(opened: Results, technology: str, seed: int) -> pd.DataFrame:
     """At most SAMPLE_ROWS feasible rows, drawn uniformly and reproducibly."""
-    table = opened.table(["row", "technology"])
-    rows = table.loc[table["technology"] == technology, "row"].to_numpy()
+    table = opened.table(["row", "technology", "kept"])
+    drawn = table["kept"].str.contains("sample") | opened.whole
+    rows = table.loc[drawn & (table["technology"] == technology), "row"].to_numpy()
     if len(rows) > SAMPLE_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, SAMPLE_ROWS, replace=False))
     return opened.rows(rows.tolist())

@@ -20,22 +20,34 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FORMAT, VERSION = "dse-results", 1
+FORMAT, VERSION = "dse-results", 2
+PARTS, WORK = "parts", "work"
 COUNTS_KEY = b"dse_counts"
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the rows of a chunk: evaluated, feasible, and why the others were not."""
+    """What became of rows: evaluated, feasible, and why the others were not.
+
+    `skipped`: nobody looked at them, for they cannot be kept. `priced`: of the evaluated, those whose figures were worked out.
+    """
 
     evaluated: int
     feasible: int
     infeasible: Mapping[str, int]
+    skipped: int = 0
+    priced: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         reasons = Counter(self.infeasible)
         reasons.update(other.infeasible)
-        return Counts(self.evaluated + other.evaluated, self.feasible + other.feasible, dict(sorted(reasons.items())))
+        return Counts(
+            self.evaluated + other.evaluated,
+            self.feasible + other.feasible,
+            dict(sorted(reasons.items())),
+            self.skipped + other.skipped,
+            self.priced + other.priced,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class Results:
 
     def parts(self) -> tuple[Path, ...]:
         """Finished parts in row order."""
-        return tuple(sorted((self.path / "parts").glob("part-*.parquet")))
+        return tuple(sorted((self.path / PARTS).glob("part-*.parquet")))
 
     def table(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """All feasible rows in row order, or only some columns of them."""
@@ -64,6 +76,15 @@ class Results:
         keep = pa.array(sorted(wanted), pa.int64())
         tables = [pq.read_table(part, filters=pa.compute.field("row").isin(keep)) for part in self.parts()]
         return pa.concat_tables(tables).to_pandas()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every feasible row is here, and not only those worth keeping."""
+        return bool(self.manifest["keep"] == "all")
+
+    def rows_kept(self) -> int:
+        """Number of rows in the parts."""
+        return sum(pq.read_metadata(part).num_rows for part in self.parts())
 
     def counts(self) -> Counts:
         """Sum over the parts."""
@@ -117,14 +138,17 @@ def open_results(path: str | Path, *, unfinished: bool = False) -> Results:
     return Results(folder, manifest)
 
 
+def complete(path: Path) -> bool:
+    """Whether the sweep of a folder has ended."""
+    return bool(open_results(path, unfinished=True).manifest.get("status") == "complete")
+
+
 def create(path: Path, manifest: Mapping[str, Any], experiment_text: str) -> None:
     """Lay out a new folder. Raises ValueError where it cannot be written."""
-    try:
-        (path / "parts").mkdir(parents=True, exist_ok=True)
-        write_text(path / "experiment.toml", experiment_text)
-        write_manifest(path, manifest)
-    except OSError as error:
-        raise ValueError(f"{path}: the output folder must be writable, but {error.strerror or error}") from error
+    (path / PARTS).mkdir(parents=True, exist_ok=True)
+    (path / WORK).mkdir(exist_ok=True)
+    write_text(path / "experiment.toml", experiment_text)
+    write_manifest(path, manifest)
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
@@ -134,27 +158,58 @@ def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, all or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with _replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def part_path(path: Path, chunk: int) -> Path:
-    """Where the part of a chunk lies."""
-    return path / "parts" / f"part-{chunk:06d}.parquet"
+def part_path(path: Path, index: int) -> Path:
+    """Where a part lies."""
+    return path / PARTS / f"part-{index:06d}.parquet"
 
 
-def write_part(path: Path, chunk: int, table: pa.Table, counts: Counts) -> None:
-    """Write the part of one finished chunk, all or nothing."""
-    target = part_path(path, chunk)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+def work_path(path: Path, index: int) -> Path:
+    """Where what a unit of a search has found lies until the sweep ends."""
+    return path / WORK / f"part-{index:06d}.parquet"
+
+
+def work_parts(path: Path) -> tuple[Path, ...]:
+    """What the units of a search have found, in row order."""
+    return tuple(sorted((path / WORK).glob("part-*.parquet")))
+
+
+def clear_work(path: Path) -> None:
+    """Remove what only an unfinished sweep needs."""
+    for part in (path / WORK).glob("*"):
+        part.unlink()
+    with suppress(OSError):
+        (path / WORK).rmdir()
+
+
+def clear_torn(path: Path) -> None:
+    """Remove temporary files that a killed process left."""
+    for torn in path.glob("**/.*.tmp"):
+        torn.unlink()
+
+
+def write_part(target: Path, table: pa.Table, counts: Counts) -> None:
+    """Write a part, all or nothing."""
     table = table.replace_schema_metadata({COUNTS_KEY: json.dumps(asdict(counts), sort_keys=True).encode()})
-    try:
+    with _replacing(target) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A temporary file that becomes `target` when it is whole and on the disk; ValueError where the disk does not take it."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        reason = error.strerror or _line(error)
+        raise ValueError(f"{target}: the output folder must be writable and have room, but {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

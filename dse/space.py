@@ -13,6 +13,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hwmodels.design import Design
 from hwmodels.knobs import NUMERIC, Knobs
@@ -118,9 +119,9 @@ def chunks(all_blocks: Sequence[Block], designs: int) -> Iterator[Chunk]:
             index += 1
 
 
-def knobs(block: Block, start: int, stop: int) -> Knobs:
-    """Designs start..stop of a block as arrays."""
-    places = np.unravel_index(np.arange(start, stop), [len(values) for _, values in block.axes])
+def knobs(block: Block, designs: npt.NDArray[np.int64]) -> Knobs:
+    """The designs of these numbers of a block, as arrays."""
+    places = np.unravel_index(designs, [len(values) for _, values in block.axes])
     columns = {
         name: np.array(values, np.int64)[place] for (name, values), place in zip(block.axes, places, strict=True)
     }
@@ -134,7 +135,7 @@ def design(all_blocks: Sequence[Block], row: int) -> tuple[Block, Design]:
         raise ValueError(f"row must be between 0 and {total - 1}, not {row}")
     block = max((item for item in all_blocks if item.first_row <= row), key=lambda item: item.first_row)
     place, setting = divmod(row - block.first_row, len(block.settings))
-    single, chosen = knobs(block, place, place + 1), block.settings[setting]
+    single, chosen = knobs(block, np.array([place])), block.settings[setting]
     values: dict[str, Any] = {name: int(getattr(single, name)[0]) for name in NUMERIC}
     values |= {item.name: getattr(chosen, item.name) for item in fields(Setting)}
     values |= {"kind": block.kind, "dataflow": block.dataflow, "port_shared": bool(values["port_shared"])}

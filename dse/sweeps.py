@@ -1,71 +1,88 @@
-"""The loop of a sweep: cut the space into chunks, evaluate each as arrays, write its part, count what fell out."""
+"""The loop of a sweep: cut the space into units, write what each finds, and put what is worth keeping into the results."""
 
 from __future__ import annotations
 
 import json
 import platform
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from dse import results
-from dse.experiment import Experiment, applies
-from dse.space import Block, Chunk, Setting, blocks, chunks, knobs
+from dse.experiment import Experiment
+from dse.keep import SAMPLE_ROWS, Bars, chosen, labels, sample_rows
+from dse.pool import finished
+from dse.rows import table_of
+from dse.search import Span, sample, search, seeds, spans
+from dse.space import Block, Chunk, blocks, chunks
 from dse.variants import Variant, variants
-from hwmodels import batch
-from hwmodels.activity import Activity
-from hwmodels.cost import Cost, price, silicon
-from hwmodels.footprint import footprint_bits
-from hwmodels.knobs import NUMERIC, Knobs
-from hwmodels.models import work
-from hwmodels.pricing import Build
-from hwmodels.technology import technology
+from hwmodels.compiled import WORTHWHILE
 from workloads.files import network_header
-from workloads.network import Network
 
 CHUNK_DESIGNS = 512
 """Designs of a chunk: working arrays of (512, tiles, blocks) stay near the caches, and a lost chunk is under a second."""
 CHUNK_ROWS = 32768
 """Rows of a chunk at most, however many settings price a design: this bounds the memory of a sweep."""
+MOST_ROWS = 2**63 - 1
+"""Row numbers are 64-bit integers."""
+KEEPS = ("best", "all")
+EVERY = "all"
 
 Progress = Callable[[int, int], None]
-"""progress(rows done, rows in all), called after every chunk."""
-Columns = dict[str, Any]
+"""progress(rows done, rows in all), called after every unit of work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep ready to run: the experiment, its networks, and the grid."""
+    """A sweep ready to run: the experiment, its networks, the grid, and which rows to keep ("best" or "all")."""
 
     experiment: Experiment
     variants: tuple[Variant, ...]
     blocks: tuple[Block, ...]
+    keep: str
 
     @property
     def rows(self) -> int:
         """Rows of the whole space."""
         return self.blocks[-1].first_row + self.blocks[-1].rows
 
+    @property
+    def machine_code(self) -> bool:
+        """Whether the space is large enough for it to pay."""
+        return sum(block.designs for block in self.blocks) >= WORTHWHILE
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row is evaluated and kept: on request, and where the sample is the space."""
+        return self.keep == EVERY or self.rows <= SAMPLE_ROWS
+
     def chunks(self) -> Iterator[Chunk]:
-        """The units of work."""
+        """The units of work where every row is evaluated."""
         settings = len(self.blocks[0].settings)
         return chunks(self.blocks, max(1, min(CHUNK_DESIGNS, CHUNK_ROWS // settings)))
 
+    def units(self) -> Iterator[Chunk | Span]:
+        """The units of work."""
+        return self.chunks() if self.whole else spans(self.blocks)
 
-def plan(experiment: Experiment) -> Plan:
-    """Load the networks, measure what is to be measured, and lay out the grid."""
+
+def plan(experiment: Experiment, *, keep: str = KEEPS[0]) -> Plan:
+    """Load the networks, measure what is to be measured, and lay out the grid. Raises ValueError for a space too large to number."""
+    if keep not in KEEPS:
+        raise ValueError(f"keep must be one of {', '.join(KEEPS)}, not {keep!r}")
     loaded = variants(experiment)
-    return Plan(experiment, loaded, blocks(experiment.space, [variant.network for variant in loaded]))
+    prepared = Plan(experiment, loaded, blocks(experiment.space, [variant.network for variant in loaded]), keep)
+    if prepared.rows > MOST_ROWS:
+        raise ValueError(
+            f"space: must have at most {MOST_ROWS:,} rows, not {prepared.rows:,}; give some axis fewer values"
+        )
+    return prepared
 
 
 def sweep(
@@ -74,28 +91,35 @@ def sweep(
     *,
     workers: int = 1,
     resume: bool = False,
+    keep: str = KEEPS[0],
     progress: Progress | None = None,
 ) -> results.Results:
-    """Evaluate the whole space into a results folder; the rows do not depend on `workers` or on interruptions.
+    """Sweep the whole space into a results folder; the rows do not depend on `workers` or on interruptions.
 
+    keep "best": the front of the objectives, the best of every network, machine and ranked column, and a uniform sample;
+    regions that provably hold none of the former are skipped. "all": every feasible row.
     Raises ValueError where the folder holds another sweep, is in use or cannot be written, and where nothing is feasible.
     """
     folder = Path(path)
     with results.exclusive(folder):
         _check_folder(folder, experiment, resume)
-        prepared = plan(experiment)
+        prepared = plan(experiment, keep=keep)
         if (folder / "manifest.json").exists():
             _check_inputs(folder, _manifest(prepared, None))
         else:
             results.create(folder, _manifest(prepared, None), experiment.text)
-        _run(prepared, folder, workers, progress or _silent)
-        counts = results.open_results(folder, unfinished=True).counts()
-        results.write_manifest(folder, _manifest(prepared, counts))
-    if counts.feasible == 0:
+        results.clear_torn(folder)
+        if not results.complete(folder):
+            _run(prepared, folder, workers, progress or _silent)
+            counts = _kept(prepared, folder)
+            results.write_manifest(folder, _manifest(prepared, counts))
+        results.clear_work(folder)
+        opened = results.open_results(folder)
+    if opened.rows_kept() == 0:
         raise ValueError(
-            f"{folder}: at least one design must be feasible, but none of {counts.evaluated} is: {_reasons(counts)}"
+            f"{folder}: at least one design must be feasible, but none of {prepared.rows} is: {_reasons(opened)}"
         )
-    return results.open_results(folder)
+    return opened
 
 
 def _silent(done: int, total: int) -> None:
@@ -104,188 +128,119 @@ def _silent(done: int, total: int) -> None:
 
 def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Counts]:
     """All rows of a chunk: a table of the feasible ones, sorted by row, and the counts of all."""
-    block, variant = chunk.block, prepared.variants[chunk.block.network]
-    designs = knobs(block, chunk.start, chunk.stop)
-    evaluated = batch.evaluate(variant.network.layers, designs)
-    activity = batch.total(evaluated.layers)
-    reasons: Counter[str] = Counter()
-    tables = []
-    for number, setting in enumerate(block.settings):
-        priced = _price(variant, designs, activity, setting, evaluated.reason)
-        reason = _constrain(prepared.experiment, setting.technology, priced)
-        reasons.update(item for item in reason.tolist() if item)
-        priced["row"] = block.first_row + np.arange(chunk.start, chunk.stop) * len(block.settings) + number
-        tables.append(_table(priced, reason == ""))
-    table = pa.concat_tables(tables).sort_by("row")
-    evaluated_rows = designs.size * len(block.settings)
-    return table, results.Counts(evaluated_rows, len(table), dict(sorted(reasons.items())))
+    block, designs = chunk.block, np.arange(chunk.start, chunk.stop)
+    variant, constraints = prepared.variants[block.network], prepared.experiment.constraints
+    return table_of(variant, block, constraints, designs, machine_code=prepared.machine_code)
 
 
-def _price(
-    variant: Variant, designs: Knobs, activity: Activity, setting: Setting, reason: npt.NDArray[np.str_]
-) -> Columns:
-    node = technology(setting.technology)
-    build = Build(knobs=designs, memory=setting.memory, memory_kib=setting.memory_kib, clock_mhz=setting.clock_mhz)
-    reason = _over(reason, "memory_kib", _too_big(variant.network, designs, setting))
-    reason = _over(reason, "clock_mhz", np.full(designs.size, setting.clock_mhz > node["max_clock"]))
-    parts = silicon(build, node)
-    for name, limit in node.limits.items():
-        reason = _over(reason, name, np.broadcast_to(parts[name] > limit, designs.size))
-    # A design that cannot run has no cycles; its infinite throughput is dropped with its row.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cost = price(activity, build, node)
-    return {
-        **_identity(variant, designs, setting),
-        **{name: getattr(cost, name) for name in Cost.__dataclass_fields__},
-        **{f"{name}_cycles": getattr(activity.cycles, f"{name}_cycles") for name in CAUSES},
-        "utilisation": _utilisation(variant.network, designs, activity),
-        "bound": _bound(activity),
-        "reason": reason,
-    }
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What does a unit of work: evaluates it, or searches it with the bars of its block, and writes its part."""
+
+    prepared: Plan
+    folder: Path
+    bars: dict[int, Bars]
+
+    def __call__(self, unit: Chunk | Span) -> None:
+        """Do one unit."""
+        if isinstance(unit, Chunk):
+            table, counts = evaluate_chunk(self.prepared, unit)
+            results.write_part(
+                results.part_path(self.folder, unit.index), _labelled(table, [EVERY] * len(table)), counts
+            )
+            return
+        prepared, block = self.prepared, unit.block
+        found = search(
+            prepared.experiment,
+            prepared.variants[block.network],
+            unit,
+            self.bars[block.first_row],
+            machine_code=prepared.machine_code,
+        )
+        results.write_part(results.work_path(self.folder, unit.index), found.table, found.counts)
 
 
-CAUSES = ("load", "fill", "compute", "drain", "stall", "store")
+def prepare(prepared: Plan, folder: Path) -> Worker:
+    """A worker; for a search with bars raised by a uniform sample and by the most promising cores of every block."""
+    if prepared.whole:
+        return Worker(prepared, folder, {})
+    front = Bars(prepared.experiment)
+    drawn = _sample(prepared, folder).to_pandas()
+    front.learn(drawn, best=False)
+    bars = {}
+    for block in prepared.blocks:
+        own = front.copy(best=False)
+        own.learn(drawn[(drawn["row"] >= block.first_row) & (drawn["row"] < block.first_row + block.rows)])
+        variant = prepared.variants[block.network]
+        found = seeds(prepared.experiment, variant, block, own, machine_code=prepared.machine_code)
+        front.learn(found.to_pandas(), best=False)
+        bars[block.first_row] = own
+    for own in bars.values():
+        own.learn_front(front)
+    return Worker(prepared, folder, bars)
 
 
-def _identity(variant: Variant, designs: Knobs, setting: Setting) -> Columns:
-    network = variant.network
-    act_bits, weight_bits = network.max_bits
-    return {
-        "network": network.name,
-        "precision": network.precision,
-        "act_bits": act_bits,
-        "weight_bits": weight_bits,
-        "accuracy": variant.accuracy,
-        "accuracy_source": variant.accuracy_source,
-        "model_kib": network.weight_storage_bits / 8192,
-        "macs": network.macs,
-        "binary_ops": network.binary_ops,
-        "machine": designs.kind,
-        "dataflow": designs.dataflow,
-        "technology": setting.technology,
-        "memory": setting.memory,
-        "memory_kib": setting.memory_kib,
-        "clock_mhz": setting.clock_mhz,
-        **{name: getattr(designs, name) for name in NUMERIC},
-        "port_shared": designs.port_shared != 0,
-    }
+def _sample(prepared: Plan, folder: Path) -> pa.Table:
+    """The feasible rows of the uniform sample: a part of the work like any other, made before the rest."""
+    path = _sample_path(prepared, folder)
+    if not results.whole(path):
+        drawn = sample_rows(prepared.rows, prepared.experiment.seed)
+        tables = []
+        for block in prepared.blocks:
+            rows = drawn[(drawn >= block.first_row) & (drawn < block.first_row + block.rows)]
+            variant = prepared.variants[block.network]
+            tables.append(sample(prepared.experiment, variant, block, rows, machine_code=prepared.machine_code))
+        results.write_part(path, pa.concat_tables(tables), results.Counts(0, 0, {}))
+    return results.read_part(path)
 
 
-def _over(reason: npt.NDArray[np.str_], name: str, broken: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
-    """The reason so far, or `name` where it is broken and nothing was wrong yet."""
-    return np.where((reason == "") & broken, name, reason)
-
-
-def _too_big(network: Network, designs: Knobs, setting: Setting) -> npt.NDArray[np.bool_]:
-    if setting.memory != "sram":
-        return np.zeros(designs.size, np.bool_)
-    pairs, where = np.unique(np.stack([designs.rows, designs.width]), axis=1, return_inverse=True)
-    needed = np.array([_footprint(network, int(rows), int(width)) for rows, width in pairs.T])
-    return needed[where.reshape(-1)] > setting.memory_kib * 8192
-
-
-@lru_cache(maxsize=4096)
-def _footprint(network: Network, rows: int, width: int) -> int:
-    return footprint_bits(network, rows=rows, width=width)
-
-
-def _utilisation(network: Network, designs: Knobs, activity: Activity) -> npt.NDArray[np.float64]:
-    """useful / (cycles x R x C x W x la x lw), as `hwmodels.models.utilisation`."""
-    useful = sum(work(layer, designs.kind) for layer in network.layers)
-    lanes = 1 if designs.kind == "mac" else designs.lanes_a * designs.lanes_w
-    return useful / np.maximum(1, activity.cycles.total * designs.rows * designs.cols * designs.width * lanes)
-
-
-def _bound(activity: Activity) -> npt.NDArray[np.str_]:
-    names = np.array(["compute", "drain", "load", "store"])
-    busy = np.stack([getattr(activity, f"{name}_busy") for name in names])
-    return np.asarray(names[np.argmax(busy, axis=0)])
-
-
-def _constrain(experiment: Experiment, technology: str, columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
-    """The reason of every row, constraints included, in the order of the file."""
-    reason: npt.NDArray[np.str_] = columns["reason"]
-    for constraint in experiment.constraints:
-        if not applies(constraint.column, technology):
-            continue
-        broken = ~np.broadcast_to(np.asarray(constraint.holds(columns[constraint.column]), np.bool_), reason.shape)
-        reason = _over(reason, str(constraint), broken)
-    return reason
-
-
-def _table(columns: Mapping[str, Any], keep: npt.NDArray[np.bool_]) -> pa.Table:
-    """An Arrow table of the rows to keep; a scalar becomes a column of its repetitions."""
-    return pa.table({name: _column(columns[name], keep) for name in COLUMN_ORDER})
-
-
-def _column(values: Any, keep: npt.NDArray[np.bool_]) -> pa.Array:
-    if np.ndim(values) == 0:
-        scalar = values.item() if isinstance(values, np.generic | np.ndarray) else values
-        return pa.repeat(pa.scalar(scalar), int(keep.sum()))
-    kept = values[keep]
-    return pa.array(kept.tolist(), pa.string()) if kept.dtype.kind == "U" else pa.array(kept)
-
-
-COLUMN_ORDER = (
-    "row", "network", "precision", "act_bits", "weight_bits", "machine", "dataflow", *NUMERIC,
-    "memory", "memory_kib", "clock_mhz", "technology", "accuracy", "accuracy_source", "model_kib", "macs", "binary_ops",
-    *Cost.__dataclass_fields__, *(f"{name}_cycles" for name in CAUSES), "utilisation", "bound",
-)  # fmt: skip
-"""Columns of a part, in order."""
+def _sample_path(prepared: Plan, folder: Path) -> Path:
+    return results.work_path(folder, sum(1 for _ in prepared.units()))
 
 
 def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None:
-    """Evaluate the chunks that have no part yet."""
-    todo = [chunk for chunk in prepared.chunks() if not results.whole(results.part_path(folder, chunk.index))]
-    done = prepared.rows - sum((chunk.stop - chunk.start) * len(chunk.block.settings) for chunk in todo)
+    """Do the units that have no part yet."""
+    place = results.part_path if prepared.whole else results.work_path
+    todo = [unit for unit in prepared.units() if not results.whole(place(folder, unit.index))]
+    done = prepared.rows - sum(_rows(unit) for unit in todo)
     progress(done, prepared.rows)
-    for chunk in _finished(prepared, folder, todo, workers):
-        done += (chunk.stop - chunk.start) * len(chunk.block.settings)
+    if not todo and (prepared.whole or results.whole(_sample_path(prepared, folder))):
+        return
+    for unit in finished(prepare(prepared, folder), todo, workers):
+        done += _rows(unit)
         progress(done, prepared.rows)
 
 
-def _finished(prepared: Plan, folder: Path, todo: Sequence[Chunk], workers: int) -> Iterator[Chunk]:
-    """Chunks in the order in which they end, their parts written."""
-    if workers <= 1:
-        for chunk in todo:
-            _work_off(prepared, folder, chunk)
-            yield chunk
-        return
-    with ProcessPoolExecutor(workers, initializer=_begin, initargs=(prepared, folder)) as pool:
-        waiting = iter(todo)
-        running: dict[Future[None], Chunk] = {}
-        try:
-            while True:
-                for chunk in waiting:
-                    running[pool.submit(_work_off_here, chunk)] = chunk
-                    if len(running) >= 4 * workers:
-                        break
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    yield running.pop(future)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _rows(unit: Chunk | Span) -> int:
+    return len(unit.rows) if isinstance(unit, Span) else (unit.stop - unit.start) * len(unit.block.settings)
 
 
-def _work_off(prepared: Plan, folder: Path, chunk: Chunk) -> None:
-    table, counts = evaluate_chunk(prepared, chunk)
-    results.write_part(folder, chunk.index, table, counts)
+def _kept(prepared: Plan, folder: Path) -> results.Counts:
+    """Counts of all units; after a search, what is worth keeping of all that they found goes into the parts."""
+    if prepared.whole:
+        return results.open_results(folder, unfinished=True).counts()
+    found = results.work_parts(folder)
+    counts = sum((results.part_counts(part) for part in found), results.Counts(0, 0, {}))
+    table = _without_repeats(pa.concat_tables([results.read_part(part) for part in found]))
+    front, top = chosen(prepared.experiment, table.to_pandas())
+    drawn = np.isin(table["row"].to_numpy(), sample_rows(prepared.rows, prepared.experiment.seed))
+    keep = front | top | drawn
+    names = labels({"front": front[keep], "top": top[keep], "sample": drawn[keep]})
+    kept = _labelled(table.filter(pa.array(keep)), names)
+    for index, start in enumerate(range(0, max(1, len(kept)), CHUNK_ROWS)):
+        rows = kept.slice(start, CHUNK_ROWS)
+        results.write_part(results.part_path(folder, index), rows, results.Counts(len(rows), len(rows), {}))
+    return counts
 
 
-_HERE: list[tuple[Plan, Path]] = []
-"""The plan of a worker process, set once when it starts: chunks travel as index ranges, rows stay where they are made."""
+def _without_repeats(table: pa.Table) -> pa.Table:
+    """In row order, every row once: a sampled row may have been found as well."""
+    table = table.sort_by("row")
+    return table.filter(pa.array(np.diff(table["row"].to_numpy(), prepend=-1) != 0))
 
 
-def _begin(prepared: Plan, folder: Path) -> None:
-    _HERE.append((prepared, folder))
-
-
-def _work_off_here(chunk: Chunk) -> None:
-    prepared, folder = _HERE[-1]
-    _work_off(prepared, folder, chunk)
+def _labelled(table: pa.Table, names: list[str]) -> pa.Table:
+    return table.append_column("kept", pa.array(names, pa.string()))
 
 
 def _check_folder(folder: Path, experiment: Experiment, resume: bool) -> None:
@@ -304,7 +259,7 @@ def _check_inputs(folder: Path, wanted: dict[str, Any]) -> None:
     """Rows of other networks or of another version of the models must not be mixed with those to come."""
     found = results.open_results(folder, unfinished=True).manifest
     same = json.loads(json.dumps(wanted))
-    for key in ("networks", "versions"):
+    for key in ("networks", "versions", "keep"):
         if found[key] != same[key]:
             raise ValueError(
                 f"{folder}: must have been begun with the same {key}, but they changed; choose a new folder"
@@ -323,10 +278,12 @@ def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:
         "experiment_sha256": experiment.digest,
         "seed": experiment.seed,
         "rows": prepared.rows,
-        "chunks": sum(1 for _ in prepared.chunks()),
+        "keep": prepared.keep if not prepared.whole else EVERY,
         "evaluated": found.evaluated,
         "feasible": found.feasible,
         "infeasible": dict(found.infeasible),
+        "skipped": found.skipped,
+        "priced": found.priced,
         "networks": [_network_entry(variant) for variant in prepared.variants],
         "versions": {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
         | {"python": platform.python_version()},
@@ -346,6 +303,6 @@ def _network_entry(variant: Variant) -> dict[str, Any]:
     }
 
 
-def _reasons(counts: results.Counts) -> str:
-    worst = sorted(counts.infeasible.items(), key=lambda item: -item[1])[:5]
+def _reasons(opened: results.Results) -> str:
+    worst = sorted(opened.manifest["infeasible"].items(), key=lambda item: -item[1])[:5]
     return ", ".join(f"{count} by {reason}" for reason, count in worst)

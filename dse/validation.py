@@ -111,7 +111,7 @@ def _batch_against_scalar(cases: int) -> dict[str, object]:
         network = _single(layer)
         grid = blocks(space, [network])
         place = int(rng.integers(grid[0].designs))
-        arrays = batch.evaluate(network.layers, knobs(grid[0], place, place + 1))
+        arrays = batch.evaluate(network.layers, knobs(grid[0], np.array([place])))
         _, machine = design(grid, place * len(grid[0].settings))
         plain = evaluate(network, machine).activity
         worst = max(worst, _activity_difference(arrays.layers[0], plain))

@@ -69,6 +69,7 @@ IDENTITY = (
     Column("clock_mhz", "Clock", "MHz"),
     Column("technology", "Technology"),
     Column("dataflow", "Dataflow"),
+    Column("kept", "Kept as"),
 )
 
 QUALITY = (

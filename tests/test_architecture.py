@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import dse
-from dse.sweeps import COLUMN_ORDER
+from dse.rows import COLUMN_ORDER
 from reports.columns import COLUMNS
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +38,7 @@ ALONE = {
     "typer": ("dse/cli.py",),
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
-    "numba": ("hwmodels/recurrence.py", "workloads/compiled_"),
+    "numba": ("dse/skyline.py", "hwmodels/kernels.py", "hwmodels/recurrence.py", "workloads/compiled_"),
     "llvmlite": ("workloads/compiled_",),
     "onnxruntime": ("workloads/onnx_float.py",),
 }

@@ -30,8 +30,8 @@ import pytest
 from dse.cli import main
 from dse.experiment import CHOICES, HIGHEST, LOWEST, NETWORK_KEYS, SECTIONS, WORDS, parse
 from dse.explanation import explain_design
+from dse.rows import COLUMN_ORDER
 from dse.space import FULL, Space
-from dse.sweeps import COLUMN_ORDER
 from dse.template import TEMPLATE
 from hwmodels.analytical import evaluate_layer
 from hwmodels.design import Design
@@ -225,7 +225,7 @@ def test_template_is_an_experiment() -> None:
 
 def test_result_columns_and_units() -> None:
     table = rows("results.md", "<!-- checked: columns -->")
-    assert sorted(names(table)) == sorted(COLUMN_ORDER)
+    assert sorted(names(table)) == sorted((*COLUMN_ORDER, "kept"))
     for cell, unit, _ in table:
         for name in cell.split(", "):
             assert unit == ("" if COLUMNS[name].unit == "id" else COLUMNS[name].unit), name

@@ -70,6 +70,17 @@ EXPERIMENTS = {
         "constraints: must be one of",
         "did you mean 'lut'?",
     ),
+    "objective of another table": (
+        'objectives = ["energy_nj", "latency_us", "area_mm2"]',
+        'objectives = ["top5_accuracy"]',
+        "objectives: must be one of latency_cycles, latency_us",
+        "not 'top5_accuracy'",
+    ),
+    "constraints that contradict each other": (
+        'name = "tiny"',
+        'name = "t"\nconstraints = ["area_mm2 < 9", "latency_us <= 5", "latency_us > 5"]',
+        "constraints: 'latency_us <= 5' and 'latency_us > 5' must leave some value of latency_us, but leave none",
+    ),
     "only infeasible": (
         'name = "tiny"',
         'name = "t"\nconstraints = ["latency_us <= 0"]',
@@ -111,7 +122,7 @@ def test_results_of_another_version(tiny: Path, dse_command: Dse) -> None:
     path = tiny / "results" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 99}))
     for command in (("pareto", "results"), ("compare", "results"), ("explain", "results", "0"), ("report", "results")):
-        refused(dse_command(*command), "must be results of version 1, not 99")
+        refused(dse_command(*command), "must be results of version 2, not 99")
     path.write_text("{")
     refused(dse_command("pareto", "results"), "manifest.json: must be JSON")
     refused(dse_command("pareto", "nowhere"), "nowhere: must be a results folder")
@@ -128,6 +139,7 @@ def test_questions_to_results(tiny: Path, dse_command: Dse) -> None:
     refused(dse_command("pareto", "results", "-o", "front.pdf"), "the suffix must be one of .csv, .md")
     refused(dse_command("networks", "show", "lenet"), "network must be a file or one of")
     refused(dse_command("technologies", "show", "tsmc3"), "technology must be one of")
+    refused(dse_command(*SWEEP, "--keep", "some"), "keep must be one of best, all, not 'some'")
     refused(dse_command("sweeep"), "No such command")
 
 

@@ -17,7 +17,8 @@ from dse.cli import app
 from dse.compare import Choice, decide
 from dse.experiment import constraint, load
 from dse.explanation import experiment_of, explain
-from dse.front import front_rows, smaller_is_better
+from dse.front import front_rows
+from dse.keep import oriented
 from dse.report import build_report, write_report
 from dse.results import Results
 from dse.space import blocks, design, knobs
@@ -54,7 +55,7 @@ def test_front_part_by_part_is_the_front_of_all(swept: Results) -> None:
     objectives = ("energy_nj", "latency_us", "area_mm2")
     table = swept.table()
     asic = table[table["technology"] == "asic45"]
-    wanted = asic[pareto.front(smaller_is_better(asic, objectives))]
+    wanted = asic[pareto.front(oriented(asic, objectives))]
     assert front_rows(swept, objectives, technology="asic45")["row"].tolist() == wanted["row"].tolist()
     assert len(wanted) > 3
 
@@ -65,7 +66,7 @@ def test_rows_and_designs_name_each_other(tiny: Path) -> None:
     prepared = plan(load(tiny / "experiment.toml"))
     rng = np.random.default_rng(0)
     for block in prepared.blocks:
-        arrays = knobs(block, 0, block.designs)
+        arrays = knobs(block, np.arange(block.designs))
         for place in rng.integers(0, block.designs, 5).tolist():
             found, machine = design(prepared.blocks, block.first_row + place * len(block.settings))
             assert found == block

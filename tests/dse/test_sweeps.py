@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,11 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dse.experiment import load, parse
+from dse import keep as keep_rules
+from dse import results, search, sweeps
+from dse.compare import Choice, decide
+from dse.experiment import Experiment, load, parse
 from dse.explanation import design_of
-from dse.results import open_results
+from dse.front import front_rows
+from dse.pool import finished
+from dse.results import Results, open_results
+from dse.rows import CAUSES
 from dse.space import blocks, design
-from dse.sweeps import CAUSES, plan, sweep
+from dse.sweeps import plan, sweep
 from hwmodels.cost import Cost
 from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate
@@ -27,12 +34,34 @@ def part_bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "parts").iterdir())}
 
 
-def test_rows_do_not_depend_on_workers(tiny: Path) -> None:
-    experiment = load(tiny / "experiment.toml")
-    one = sweep(experiment, tiny / "one")
-    two = sweep(experiment, tiny / "two", workers=2)
-    assert part_bytes(one.path) == part_bytes(two.path)
-    assert (one.path / "manifest.json").read_bytes() == (two.path / "manifest.json").read_bytes()
+LARGE = "cols = { from = 1, to = 12, step = 1 }"
+
+
+@pytest.fixture(autouse=True)
+def _small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The enlarged tiny space, of 3,456 rows, is searched, and not taken whole; as machine code, for it is quicker."""
+    monkeypatch.setattr(keep_rules, "SAMPLE_ROWS", 1500)
+    monkeypatch.setattr(sweeps, "SAMPLE_ROWS", 1500)
+    monkeypatch.setattr(sweeps, "WORTHWHILE", 0)
+
+
+def enlarged(tiny: Path) -> Path:
+    text = (tiny / "experiment.toml").read_text().replace("cols = [1, 4]", LARGE)
+    (tiny / "experiment.toml").write_text(text)
+    return tiny / "experiment.toml"
+
+
+@pytest.mark.parametrize("keep", ["best", "all"])
+def test_rows_do_not_depend_on_workers(keep: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "CHUNK_CORES", 40)
+    experiment = load(enlarged(tiny))
+    one = sweep(experiment, tiny / "one", keep=keep)
+    for workers in (2, 8) if keep == "best" else (2,):
+        many = sweep(experiment, tiny / str(workers), workers=workers, keep=keep)
+        assert part_bytes(one.path) == part_bytes(many.path)
+        assert (one.path / "manifest.json").read_bytes() == (many.path / "manifest.json").read_bytes()
+    assert (one.manifest["skipped"] > 0) == (keep == "best")
+    assert sorted(path.name for path in one.path.iterdir()) == [".lock", "experiment.toml", "manifest.json", "parts"]
 
 
 def test_every_row_is_what_one_evaluation_says(tiny: Path) -> None:
@@ -78,43 +107,163 @@ def test_infeasible_rows_are_counted_by_reason(tiny: Path) -> None:
     assert len(reasons) >= 3
 
 
-def test_killed_sweep_resumes_to_the_same_rows(tiny: Path) -> None:
-    text = (tiny / "experiment.toml").read_text().replace("cols = [1, 4]", "cols = { from = 1, to = 40, step = 1 }")
-    (tiny / "experiment.toml").write_text(text)
-    whole = sweep(load(tiny / "experiment.toml"), tiny / "whole")
-    command = [sys.executable, "-m", "dse.cli", "sweep", "experiment.toml", "-o", "cut"]
-    process = subprocess.Popen(command, cwd=tiny, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(list((tiny / "cut").glob("parts/part-*"))) < 2:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = len(list((tiny / "cut").glob("parts/part-*.parquet")))
-    assert 2 <= done < len(part_bytes(whole.path)), (
-        "the sweep must be killed in the middle for this test to mean anything"
+SCRIPT = """
+import sys
+from dse import keep, search, sweeps
+from dse.cli import main
+search.CHUNK_CORES, sweeps.CHUNK_DESIGNS = 24, 64
+keep.SAMPLE_ROWS = sweeps.SAMPLE_ROWS = 1500
+sweeps.WORTHWHILE = 0
+sys.argv = ["dse", *sys.argv[1:]]
+main()
+"""
+"""`dse` with units so small that a kill always finds some finished and some not."""
+
+
+def started(tiny: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A sweep into `cut` in a process of its own."""
+    command = [sys.executable, "-c", SCRIPT, "sweep", "experiment.toml", "-o", "cut", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    return subprocess.Popen(
+        command, cwd=tiny, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
     )
-    # A torn part, as a full disk would leave it: it is not whole, so it is made again.
-    torn = tiny / "cut" / "parts" / "part-000000.parquet"
-    torn.write_bytes(torn.read_bytes()[:100])
-    resumed = sweep(load(tiny / "experiment.toml"), tiny / "cut", resume=True)
-    kept = {
-        name: data for name, data in part_bytes(resumed.path).items() if name.endswith(".parquet") and name[0] != "."
-    }
-    assert kept == part_bytes(whole.path)
+
+
+def units(tiny: Path) -> list[Path]:
+    """Finished units of the sweep that was started."""
+    return sorted((tiny / "cut").glob("[pw]*/part-*.parquet"))
+
+
+def wait_for_units(tiny: Path, process: subprocess.Popen[str], count: int) -> None:
+    while process.poll() is None and len(units(tiny)) < count:
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize(
+    ("keep", "workers", "stop"),
+    [
+        ("best", "1", signal.SIGKILL),
+        ("best", "2", signal.SIGTERM),
+        ("all", "2", signal.SIGKILL),
+        ("all", "1", signal.SIGINT),
+    ],
+)
+def test_stopped_sweep_resumes_to_the_same_rows(
+    keep: str, workers: str, stop: signal.Signals, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = load(enlarged(tiny))
+    monkeypatch.setattr(search, "CHUNK_CORES", 24)
+    monkeypatch.setattr(sweeps, "CHUNK_DESIGNS", 64)
+    whole = sweep(experiment, tiny / "whole", keep=keep)
+    process = started(tiny, "--keep", keep, "--workers", workers)
+    wait_for_units(tiny, process, 3)
+    process.send_signal(stop)
+    _, stderr = process.communicate()
+    assert process.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[stop]
+    if stop != signal.SIGKILL:
+        assert stderr.splitlines()[-1].startswith("error: interrupted"), stderr
+    done = units(tiny)
+    assert len(done) >= 3
+    assert json.loads((tiny / "cut" / "manifest.json").read_text())["status"] == "running"
+    # A torn part, as a disk without room would leave it: it is not whole, so it is made again.
+    done[0].write_bytes(done[0].read_bytes()[:100])
+    (done[0].parent / ".part-000001.parquet.1.tmp").write_bytes(b"torn")
+    resumed = _resumed(experiment, tiny / "cut", keep)
+    assert part_bytes(resumed.path) == part_bytes(whole.path)
     assert open_results(tiny / "cut").manifest == open_results(tiny / "whole").manifest
 
 
-def test_interrupt_is_said_and_resumable(tiny: Path) -> None:
-    text = (tiny / "experiment.toml").read_text().replace("cols = [1, 4]", "cols = { from = 1, to = 60, step = 1 }")
-    (tiny / "experiment.toml").write_text(text)
-    command = [sys.executable, "-m", "dse.cli", "sweep", "experiment.toml", "-o", "cut"]
-    process = subprocess.Popen(command, cwd=tiny, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list((tiny / "cut").glob("parts/part-*.parquet")):
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate()
-    assert process.returncode == 130
-    assert stderr.splitlines()[-1].startswith("error: interrupted")
-    assert sweep(load(tiny / "experiment.toml"), tiny / "cut", resume=True).manifest["status"] == "complete"
+def _resumed(experiment: Experiment, path: Path, keep: str) -> Results:
+    """Resume; workers of a killed sweep let go of the folder within a moment."""
+    for _ in range(50):
+        try:
+            return sweep(experiment, path, resume=True, keep=keep)
+        except ValueError as error:
+            if "one sweep at a time" not in str(error):
+                raise
+            time.sleep(0.1)
+    raise AssertionError("the workers of a killed sweep must end")
+
+
+def test_killed_while_it_puts_the_results_together(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts are there, the manifest does not say so yet: it never points to what is not there, and resuming makes the same."""
+    experiment = load(enlarged(tiny))
+    whole = sweep(experiment, tiny / "whole")
+    write = results.write_manifest
+
+    def killed(path: Path, manifest: dict[str, object]) -> None:
+        if manifest["status"] == "complete":
+            raise KeyboardInterrupt
+        write(path, manifest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_manifest", killed)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(experiment, tiny / "cut")
+    with pytest.raises(ValueError, match="must be results of a finished sweep"):
+        open_results(tiny / "cut")
+    resumed = sweep(experiment, tiny / "cut", resume=True)
+    assert part_bytes(resumed.path) == part_bytes(whole.path)
+    again = sweep(experiment, tiny / "cut", resume=True)
+    assert part_bytes(again.path) == part_bytes(whole.path)
+
+
+def test_disk_without_room(tiny: Path) -> None:
+    """A limit on the size of files is met as a full disk is: in the middle of a write."""
+    experiment = load(enlarged(tiny))
+    script = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n{SCRIPT}"
+    command = [sys.executable, "-c", script, "sweep", "experiment.toml", "-o", "cut", "--keep", "all"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    done = subprocess.run(command, cwd=tiny, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: cut/parts/part-"), done.stderr
+    assert "must be writable and have room" in last
+    assert list((tiny / "cut").glob("**/.*.tmp")) == []
+    assert sweep(experiment, tiny / "cut", resume=True, keep="all").manifest["status"] == "complete"
+
+
+def test_a_worker_that_dies_is_said(tiny: Path) -> None:
+    with pytest.raises(ValueError, match="workers: every process must live to the end, but one died"):
+        list(finished(_die, [1, 2, 3], 2))
+    del tiny
+
+
+def _die(_unit: int) -> None:
+    os._exit(9)
+
+
+def test_a_space_too_large_to_number_is_refused(tiny: Path) -> None:
+    huge = "{ from = 1, to = 9000, step = 1 }"
+    text = (tiny / "experiment.toml").read_text().replace("cols = [1, 4]", f"cols = {huge}\nport_burst = {huge}")
+    text = text.replace("act_depth = 4096", f"act_depth = {huge}".replace("from = 1", "from = 2"))
+    text = text.replace(
+        "out_depth = 2048", f"out_depth = {huge}\nport_latency = {huge}".replace("from = 1", "from = 2")
+    )
+    with pytest.raises(
+        ValueError, match=r"space: must have at most 9,223,372,036,854,775,807 rows, not [\d,]+; give some axis"
+    ):
+        plan(parse(text, base=tiny, where="test"))
+
+
+def test_what_a_search_did_not_keep_is_said(tiny: Path) -> None:
+    opened = sweep(load(enlarged(tiny)), tiny / "results")
+    with pytest.raises(
+        ValueError, match="objective must be one of energy_nj, latency_us, area_mm2, whose front was kept"
+    ):
+        front_rows(opened, ["lut"])
+    with pytest.raises(ValueError, match=r"minimise must be one of energy_nj, latency_us, area_mm2, .* not 'power_mw'"):
+        decide(opened, Choice("power_mw", (), "asic45"))
+    assert len(front_rows(opened, ["latency_us", "energy_nj"], technology="asic45"))
+    with pytest.raises(ValueError, match="keep must be one of best, all, not 'some'"):
+        sweep(load(tiny / "experiment.toml"), tiny / "other", keep="some")
+
+
+def test_resuming_with_another_keep_is_refused(tiny: Path) -> None:
+    experiment = load(enlarged(tiny))
+    sweep(experiment, tiny / "results")
+    with pytest.raises(ValueError, match="must have been begun with the same keep"):
+        sweep(experiment, tiny / "results", resume=True, keep="all")
 
 
 def test_one_sweep_at_a_time_and_no_overwriting(tiny: Path) -> None:
@@ -164,7 +313,7 @@ def test_memory_does_not_grow_with_the_space(tiny: Path) -> None:
         script = (
             "import resource, sys; sys.argv[0] = 'dse'\nfrom dse.experiment import load\nfrom dse.sweeps import sweep\n"
         )
-        script += f"sweep(load('{name}.toml'), '{name}'); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        script += f"sweep(load('{name}.toml'), '{name}', keep='all'); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=tiny, capture_output=True, text=True, check=True, env=environment

@@ -1,0 +1,115 @@
+"""What a column can be in a part of the space: intervals, from bounds of cycles and counts and from linear prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dse.variants import Variant
+from hwmodels.linear import CYCLES, DYNAMIC, LEAKAGE, TRAFFIC, Linear
+
+Number = Any
+"""A number, or an array over parts of the space."""
+
+SLACK = 1e-9
+"""How far, relatively, an estimate may be from the stored figure: both are sums of some fifty float64 products of one sign, so
+they differ by less than 1e-13; a search checks every row that it stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """From low to high, both included."""
+
+    low: Number
+    high: Number
+
+    def widened(self) -> Interval:
+        """The same with SLACK at both ends, for figures that are not negative."""
+        return Interval(self.low * (1 - SLACK), self.high * (1 + SLACK))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Designs under one setting: single ones (`exact`), or sets of which only the least cycles and counts are known.
+
+    `forms` are `hwmodels.linear.energy_forms`, at their least over a set; `silicon` intervals of area or
+    resources; `work_per_cycle` useful operations over what the grid could do in one cycle.
+    """
+
+    exact: bool
+    counts: Mapping[str, Number]
+    forms: Mapping[str, Linear]
+    silicon: Mapping[str, Interval]
+    work_per_cycle: Number
+    clock_mhz: float
+    variant: Variant
+    known: dict[str, Interval] = field(default_factory=dict, compare=False)
+
+    def column(self, name: str) -> Interval:
+        """What the column `name` of a results table can be; worked out once."""
+        if name not in self.known:
+            self.known[name] = self._column(name)
+        return self.known[name]
+
+    def _column(self, name: str) -> Interval:
+        if name in self.silicon:
+            return self.silicon[name]
+        if name in ("accuracy", "model_kib"):
+            return self._same(name)
+        if name == "latency_cycles":
+            return self._cycles()
+        if name == "latency_us":
+            return self._latency()
+        return self._derived(name).widened()
+
+    def _derived(self, name: str) -> Interval:
+        latency = self._latency()
+        if name == "throughput_per_s":
+            return Interval(1e6 / latency.high, 1e6 / latency.low)
+        if name == "utilisation":
+            cycles = self._cycles()
+            return Interval(self.work_per_cycle / cycles.high, self.work_per_cycle / cycles.low)
+        if name == "bandwidth_gbit_s":
+            bits = self._at_least(sum(self.counts[item] for item in TRAFFIC))
+            return Interval(bits.low / latency.high / 1000.0, bits.high / latency.low / 1000.0)
+        parts = (
+            (DYNAMIC, LEAKAGE)
+            if name in ("energy_nj", "power_mw")
+            else (name.removeprefix("energy_").removesuffix("_nj"),)
+        )
+        energy = self._at_least(sum(self._energy_nj(part) for part in parts))
+        if name == "power_mw":
+            return Interval(energy.low / latency.high, energy.high / latency.low)
+        return energy
+
+    def _energy_nj(self, part: str) -> Number:
+        counts = self.counts
+        if part == LEAKAGE:
+            counts = {**counts, CYCLES: counts[CYCLES] / self.clock_mhz}
+        return self.forms[part].of(counts) / 1000.0
+
+    def _same(self, name: str) -> Interval:
+        value = self.variant.accuracy if name == "accuracy" else self.variant.network.weight_storage_bits / 8192
+        return Interval(value, value)
+
+    def _cycles(self) -> Interval:
+        return self._at_least(self.counts[CYCLES])
+
+    def _latency(self) -> Interval:
+        cycles = self._cycles()
+        return Interval(cycles.low / self.clock_mhz, cycles.high / self.clock_mhz)
+
+    def _at_least(self, value: Number) -> Interval:
+        return Interval(value, value if self.exact else np.inf)
+
+
+CONSTANT = ("accuracy", "model_kib")
+"""Columns that are the same for all designs of a network."""
+
+
+def stacked(intervals: Sequence[Number], shape: tuple[int, ...]) -> Any:
+    """(regions, columns) float64 of numbers that may or may not be arrays."""
+    return np.stack([np.broadcast_to(np.asarray(item, np.float64), shape).reshape(-1) for item in intervals], axis=1)

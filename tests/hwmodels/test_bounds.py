@@ -1,0 +1,46 @@
+"""A bound is never above the closed form, on random layers and designs, and not far below it on whole networks."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwmodels import batch
+from hwmodels.bounds import BOUNDED, least
+from hwmodels.knobs import illegal_reasons
+from tests.agreement.test_batch import MODES, designs_of, flat, knobs
+from tests.hwmodels.samples import random_layer
+from workloads.layers import Layer
+from workloads.zoo import NETWORKS
+
+
+def slack(layers: list[Layer], mode: tuple[str, str], count: int, seed: int, **changes: int) -> np.ndarray:
+    """Value / bound of the cycles of every feasible design, after a check that no bound is above its value."""
+    designs = knobs(designs_of(*mode, count, seed, **changes))
+    designs = designs.take(illegal_reasons(designs) == "")
+    found = batch.evaluate(layers, designs)
+    activity, fits = batch.total(found.layers), found.reason == ""
+    values = flat(activity) | {"cycles": activity.cycles.total}
+    bounds = least(layers, designs)
+    for name in BOUNDED:
+        assert (bounds[name][fits] <= values[name][fits]).all(), name
+    return np.asarray(values["cycles"][fits] / bounds["cycles"][fits])
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES))
+def test_no_bound_is_above_the_value(seed: int, mode: tuple[str, str]) -> None:
+    rng = Random(seed)
+    slack([random_layer(rng, size=rng.choice((6, 13))) for _ in range(rng.randint(1, 2))], mode, 16, seed)
+
+
+def test_bounds_are_close_on_whole_networks() -> None:
+    """Close enough to skip what is far from the front: within a tenth in the median."""
+    layers = list(NETWORKS["resnet18"](m=2, k=2).layers)
+    roomy = {"weight_depth": 65536, "act_depth": 8192, "out_depth": 16384, "threshold_depth": 2048}
+    ratios = slack(layers, ("array", "best"), 24, 1, width=64, port_bits=64, max_act_bits=8, max_weight_bits=8, **roomy)
+    assert len(ratios) > 8
+    assert np.median(ratios) < 1.1
