@@ -20,6 +20,7 @@ from workloads.layers import (
     Slice,
     Source,
     check_bits,
+    max_code,
     sources,
 )
 
@@ -171,14 +172,25 @@ def _reads(layer: Layer, bits: Mapping[str, tuple[int, int]], wanted: Mapping[st
 
 def _requantize(node: Node, bits: Mapping[str, tuple[int, int]], wanted: Mapping[str, int]) -> Layer:
     layer, act = node.layer, wanted[node.inputs[0]]
-    if isinstance(layer, Flatten | Concat | Shuffle | Slice):
-        return replace(layer, act_bits=act)
-    if isinstance(layer, Host):
-        return replace(layer, act_bits=act, out_bits=wanted.get(layer.name, layer.out_bits))
     out = None if layer.out_bits is None else wanted.get(layer.name, layer.out_bits)
+    return at_bits(layer, act, bits.get(layer.name, (0, getattr(layer, "weight_bits", 0)))[1], out)
+
+
+def at_bits(layer: Layer, act_bits: int, weight_bits: int, out_bits: int | None) -> Layer:
+    """A layer with other bits, those that it has. Padding with the lowest code, the zero of unsigned codes, stays with the lowest.
+
+    Raises ValueError for bits that the layer cannot have: a pad code that is no code of so few bits.
+    """
+    if isinstance(layer, Flatten | Concat | Shuffle | Slice):
+        return replace(layer, act_bits=act_bits)
+    if isinstance(layer, Conv) and layer.pad_code == -max_code(layer.act_bits):
+        pad = -max_code(act_bits)
+        return replace(layer, act_bits=act_bits, weight_bits=weight_bits, out_bits=out_bits, pad_code=pad)
     if isinstance(layer, Conv | Dense | MatMul):
-        return replace(layer, act_bits=act, weight_bits=bits.get(layer.name, (0, layer.weight_bits))[1], out_bits=out)
-    return replace(layer, act_bits=act, out_bits=out)
+        return replace(layer, act_bits=act_bits, weight_bits=weight_bits, out_bits=out_bits)
+    if isinstance(layer, Host):
+        return replace(layer, act_bits=act_bits, out_bits=layer.out_bits if out_bits is None else out_bits)
+    return replace(layer, act_bits=act_bits, out_bits=out_bits)
 
 
 def _check_meeting(node: Node, known: Mapping[str, tuple[Shape, int | None]]) -> None:
