@@ -38,7 +38,7 @@ ALONE = {
     "typer": ("dse/cli.py",),
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
-    "numba": ("hwmodels/recurrence.py", "workloads/compiled_"),
+    "numba": ("hwmodels/recurrence.py", "workloads/compiled_", "dse/bits/fronts.py"),
     "llvmlite": ("workloads/compiled_",),
     "onnxruntime": ("workloads/onnx_float.py",),
 }

@@ -69,7 +69,7 @@ def test_padding_with_the_lowest_code_follows_the_bits() -> None:
     assert at_bits(first, 2, 1, 2) == replace(first, act_bits=2, weight_bits=1, out_bits=2, pad_code=-3)
     one = replace(first, pad_code=1)
     assert at_bits(one, 8, 1, 2) == replace(one, act_bits=8, weight_bits=1, out_bits=2)
-    with pytest.raises(ValueError, match="pad_code must be an odd integer in -3..3, not 5"):
+    with pytest.raises(ValueError, match="pad_code must be an odd integer in"):
         at_bits(replace(first, pad_code=5), 2, 1, 2)
 
 
