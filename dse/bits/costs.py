@@ -21,7 +21,7 @@ from hwmodels.cost import price
 from hwmodels.design import Design
 from hwmodels.pricing import Build
 from hwmodels.technology import technology
-from workloads.layers import Conv, Dense, Flatten, Layer
+from workloads.layers import Contraction, Layer
 from workloads.network import at_bits
 
 FJ_PER_NJ = 1e6
@@ -68,7 +68,7 @@ def _step_costs(problem: Problem, step: Step, design: Design) -> StepCosts:
         cost = price(activity, Build.of(design), technology(design.technology))
     possible = np.zeros(len(versions), np.bool_)
     possible[legal] = reasons == ""
-    size = [layer.weights * layer.weight_bits if isinstance(layer, Conv | Dense) else 0 for layer in versions]
+    size = [layer.weights * layer.weight_bits if isinstance(layer, Contraction) else 0 for layer in versions]
     whole = {
         "latency": _spread(cost.latency_cycles, legal, len(versions)),
         "energy": _spread(np.rint(cost.energy_nj * FJ_PER_NJ), legal, len(versions)),
@@ -88,15 +88,13 @@ def _spread(values: npt.NDArray[np.generic], places: Sequence[int], count: int) 
 
 
 def _version(step: Step, act: int, weight: int, out: int | None) -> Layer | None:
-    """The layer at these bits, or None where that is not allowed or not possible."""
+    """The layer at these bits, or None where that is not allowed or not possible. Without products it writes what it reads."""
     layer = step.layer
-    if isinstance(layer, Conv | Dense):
-        if (act, weight) not in step.pairs:
-            return None
-        try:
-            return at_bits(layer, act, weight, layer.out_bits if out is None else out)
-        except ValueError:
-            return None
-    if isinstance(layer, Flatten):
-        raise ValueError(f"layer {layer.name!r}: must be a layer that costs something")
-    return replace(layer, act_bits=act, out_bits=None if layer.out_bits is None else act)
+    if not isinstance(layer, Contraction):
+        return at_bits(layer, act, 0, None if layer.out_bits is None else act)
+    if (act, weight) not in step.pairs:
+        return None
+    try:
+        return at_bits(layer, act, weight, layer.out_bits if out is None else out)
+    except ValueError:
+        return None

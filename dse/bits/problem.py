@@ -1,8 +1,8 @@
 """What is to be chosen: an M for every group of maps that must share it, a K for every layer with weights.
 
 `workloads.network.with_bits` is the rule: a layer reads codes of its own M, and whoever makes them must emit as many bits;
-pools, flattening and adds hand the demand on. So all maps that such layers connect are one group with one M, and a layer with
-weights sits between the group it reads and the group it writes.
+all layers that reduce no products hand the demand on. So all maps that such layers connect are one group with one M, and a layer
+with weights sits between the group it reads and the group it writes. A product of two maps takes its K from the second.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
+from workloads.layers import Contraction, Free, Layer, sources
 from workloads.network import Network
 
 Pairs = tuple[tuple[int, int], ...]
@@ -28,21 +28,23 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A layer that costs something, in network order: the group it reads, and the one it writes.
+    """A layer that costs something, in network order: the group it reads, the second one if it has one, the one it writes.
 
-    `writes` is None where raw sums leave the machine; `pairs` is empty for a layer without weights, which reads and writes
-    one group (or a group that is fixed).
+    `writes` is None where raw sums leave the machine; `pairs` is empty for a layer without products, which reads and writes
+    one group. `weight_bits` are the values of K: to be chosen, or those of the second group; (0,) where there is none.
     """
 
     layer: Layer
     reads: int
+    second: int | None
     writes: int | None
     pairs: Pairs
+    weight_bits: tuple[int, ...]
 
     @property
-    def weight_bits(self) -> tuple[int, ...]:
-        """The values that K may take, with any M; (0,) where there is none to choose."""
-        return tuple(sorted({k for _, k in self.pairs})) or (0,)
+    def roles(self) -> tuple[int | None, int | None, int | None]:
+        """The group of each axis of a table of costs: M read, K, M written; None where an axis has none."""
+        return self.reads, self.second, self.writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class Problem:
     @property
     def assignments(self) -> int:
         """How many assignments of bits there are, feasible or not."""
-        return prod(len(group.values) for group in self.groups) * prod(len(step.weight_bits) for step in self.steps)
+        return prod(len(group.values) for group in self.groups) * prod(
+            len(step.weight_bits) for step in self.steps if step.second is None
+        )
 
 
 def problem_of(network: Network, allowed: Mapping[str, Pairs]) -> Problem:
@@ -69,7 +73,7 @@ def problem_of(network: Network, allowed: Mapping[str, Pairs]) -> Problem:
     """
     maps = _joined(network)
     raw = {node.layer.name for node in network.nodes if node.layer.out_bits is None}
-    leaders = list(dict.fromkeys(leader for name, leader in maps.items() if leader not in raw))
+    leaders = [leader for leader in dict.fromkeys(maps.values()) if leader not in raw]
     values = {leader: set(range(1, 9)) for leader in leaders}
     readers: dict[str, list[str]] = {leader: [] for leader in leaders}
     for name, leader, possible in _demands(network, maps, allowed):
@@ -94,7 +98,7 @@ def _joined(network: Network) -> dict[str, str]:
     for node in network.nodes:
         name = node.layer.name
         leader[name] = name
-        for other in node.inputs if isinstance(node.layer, Pool | Add | Flatten) else ():
+        for other in () if isinstance(node.layer, Contraction) else node.inputs:
             _merge(leader, other, name)
     return leader
 
@@ -114,12 +118,14 @@ def _demands(
     read = {name for node in network.nodes for name in node.inputs}
     for node in network.nodes:
         layer = node.layer
-        if isinstance(layer, Conv | Dense):
+        if isinstance(layer, Contraction):
             yield layer.name, maps[node.inputs[0]], {m for m, _ in allowed[layer.name]}
-        elif layer.name not in read:
-            yield layer.name, maps[layer.name], {layer.act_bits}
-        if isinstance(layer, Conv | Dense) and layer.name not in read and layer.out_bits is not None:
-            yield layer.name, maps[layer.name], {layer.out_bits}
+            for second in node.inputs[1:]:
+                yield layer.name, maps[second], {k for _, k in allowed[layer.name]}
+        # A map that nobody reads keeps its bits, and what hands codes on to it, or sums them up, keeps those it reads.
+        kept = layer.out_bits if isinstance(layer, Contraction) else layer.act_bits
+        if layer.name not in read and kept is not None:
+            yield layer.name, maps[layer.name], {kept}
 
 
 def _steps(
@@ -127,8 +133,11 @@ def _steps(
 ) -> Iterator[Step]:
     for node in network.nodes:
         layer, reads = node.layer, place[node.inputs[0]]
-        if isinstance(layer, Conv | Dense):
+        if isinstance(layer, Contraction):
+            second = place[node.inputs[1]] if len(sources(layer)) > 1 else None
+            writes = None if layer.out_bits is None else place[layer.name]
             pairs = tuple((m, k) for m, k in allowed[layer.name] if m in groups[reads].values)
-            yield Step(layer, reads, None if layer.out_bits is None else place[layer.name], pairs)
-        elif not isinstance(layer, Flatten):
-            yield Step(layer, reads, None, ())
+            chosen = tuple(sorted({k for _, k in pairs}))
+            yield Step(layer, reads, second, writes, pairs, chosen if second is None else groups[second].values)
+        elif not isinstance(layer, Free):
+            yield Step(layer, reads, None, None, (), (0,))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -139,9 +140,9 @@ def _plan(problem: Problem, tables: Sequence[Table]) -> Iterator[_Move]:
 def _last_use(problem: Problem) -> dict[int, int]:
     last = dict.fromkeys(range(len(problem.groups)), -1)
     for place, step in enumerate(problem.steps):
-        last[step.reads] = place
-        if step.writes is not None:
-            last[step.writes] = place
+        for group in step.roles:
+            if group is not None:
+                last[group] = place
     return last
 
 
@@ -152,24 +153,26 @@ def _arrows(
     """(source, target, options) of every possible pair of states."""
     fresh = len(every) > len(live)
     choices = range(len(problem.groups[every[-1]].values)) if fresh else (None,)
-    known: dict[tuple[int, int], Front | None] = {}
+    known: dict[tuple[int, ...], Front | None] = {}
     for source, state in enumerate(states):
         for choice in choices:
             values = dict(zip(every, state if choice is None else (*state, choice), strict=True))
-            read, written = values[step.reads], 0 if step.writes is None else values[step.writes]
-            if (read, written) not in known:
-                known[read, written] = _options(table, read, written)
-            options = known[read, written]
+            key = tuple(-1 if group is None else values[group] for group in step.roles)
+            if key not in known:
+                known[key] = _options(table, *key)
+            options = known[key]
             if options is not None:
                 yield source, tuple(values[group] for group in next_live), options
 
 
-def _options(table: Table, read: int, written: int) -> Front | None:
-    """The K of one M read and one written that no other K beats."""
-    possible = np.flatnonzero(table.possible[read, :, written])
+def _options(table: Table, read: int, second: int, written: int) -> Front | None:
+    """The K of one M read and one written that no other K beats; only the one of the second group where there is one."""
+    possible = np.flatnonzero(table.possible[read, :, max(written, 0)])
+    if second >= 0:
+        possible = possible[possible == second]
     if not len(possible):
         return None
-    values = np.ascontiguousarray(table.costs[read, possible, written].T)
+    values = np.ascontiguousarray(table.costs[read, possible, max(written, 0)].T)
     return undominated(Front(values, np.ones(len(possible), np.int64), possible))
 
 
@@ -195,30 +198,22 @@ def _switches(problem: Problem, tables: Sequence[Table]) -> list[dict[int, Ints]
     }
     found = [dict(ahead)]
     for step, table in zip(reversed(problem.steps), reversed(tables), strict=True):
-        for group in {step.reads} if step.writes is None else {step.reads, step.writes}:
+        for group in {group for group in step.roles if group is not None}:
             ahead[group] = np.minimum(ahead[group] + _dearest(step, table, group), NEVER)
         found.append(dict(ahead))
     return found[::-1]
 
 
 def _dearest(step: Step, table: Table, group: int) -> Ints:
-    """(M, M', objectives): the largest of cost(M') - cost(M) over K and the other group."""
-    costs, possible = table.costs, table.possible
-    if step.reads == step.writes:
-        index = np.arange(costs.shape[0])
-        costs, possible = costs[index, :, index][:, :, None], possible[index, :, index][:, :, None]
-    elif step.reads != group:
-        costs, possible = costs.transpose(2, 1, 0, 3), possible.transpose(2, 1, 0)
-    values = costs.shape[0]
-    found = np.zeros((values, values, costs.shape[3]), np.int64)
-    for old in range(values):
-        for new in range(values):
-            if not possible[old].any():
-                continue
-            where = possible[old]
-            found[old, new] = (
-                (costs[new][where] - costs[old][where]).max(axis=0) if possible[new][where].all() else NEVER
-            )
+    """(M, M', objectives): the largest of cost(M') - cost(M) over everything else that the layer depends on."""
+    values = next(size for size, role in zip(table.possible.shape, step.roles, strict=True) if role == group)
+    at = [tuple(value if role == group else slice(None) for role in step.roles) for value in range(values)]
+    found = np.zeros((values, values, table.costs.shape[3]), np.int64)
+    for old, new in product(range(values), repeat=2):
+        where = np.asarray(table.possible[at[old]])
+        if where.any():
+            more = table.costs[at[new]][where] - table.costs[at[old]][where]
+            found[old, new] = more.max(axis=0) if table.possible[at[new]][where].all() else NEVER
     return found
 
 
@@ -344,7 +339,7 @@ def _traced(
     for place in range(len(plan) - 1, -1, -1):
         move = plan[place]
         source, option, index = codes >> 40, (codes >> 32) & 0xFF, codes & 0xFFFFFFFF
-        weights[place] = np.array(move.step.weight_bits, np.int64)[option]
+        weights[place] = np.array(move.step.weight_bits, np.int64)[option] * (move.step.second is None)
         before = np.array(move.before, np.int64)
         for position, group in enumerate(move.live):
             acts[group] = np.array(problem.groups[group].values, np.int64)[before[source, position]]

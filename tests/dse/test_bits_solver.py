@@ -13,7 +13,7 @@ import pytest
 
 from dse.bits import fronts
 from dse.bits.costs import step_costs
-from dse.bits.problem import Pairs, Problem, problem_of
+from dse.bits.problem import Pairs, Problem, Step, problem_of
 from dse.bits.solver import Answer, Budget, Table, solve
 from hwmodels.cost import price
 from hwmodels.design import Design
@@ -21,12 +21,12 @@ from hwmodels.mapping import Misfit
 from hwmodels.models import MODELS, evaluate
 from hwmodels.pricing import Build
 from hwmodels.technology import technology
-from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
+from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool
 from workloads.network import Input, Network, Node, with_bits
 
 DESIGN = Design(rows=4, cols=2, width=8, lanes_a=2, lanes_w=1, weight_depth=512, act_depth=512, out_depth=512)
 SMALL = Design(rows=4, cols=2, width=8, max_act_bits=6, weight_depth=64, act_depth=64, out_depth=64, threshold_depth=8)
-SHAPES = ("chain", "residual", "diamond", "pooled", "averaged", "twice")
+SHAPES = ("chain", "residual", "diamond", "pooled", "averaged", "twice", "attention", "joined")
 Vector = tuple[int, ...]
 Loss = dict[tuple[str, int, int], int]
 
@@ -43,12 +43,37 @@ def add(name: str, *sources: str, raw: bool = False) -> Node:
     return Node(Add(name=name, in_shape=(4, 4, 3), act_bits=2, out_bits=None if raw else 2), sources)
 
 
+def tokens(name: str, source: str, features: tuple[int, int] = (3, 4), *, raw: bool = False) -> Node:
+    first = source == "x"
+    layer = Dense(
+        name=name, in_shape=(features[0], 1, 1), out_channels=features[1], act_bits=3 if first else 2, weight_bits=1,
+        out_bits=None if raw else 2, positions=3, from_host=first,
+    )  # fmt: skip
+    return Node(layer, (source,))
+
+
+def product_of(name: str, first: str, second: str) -> Node:
+    layer = MatMul(
+        name=name,
+        in_shape=(4, 1, 3),
+        other_shape=(4, 1, 3),
+        heads=1,
+        over="channels",
+        act_bits=2,
+        weight_bits=2,
+        out_bits=2,
+    )
+    return Node(layer, (first, second))
+
+
 def network(shape: str) -> Network:
     """Small networks with what couples layers: one map read twice, maps that are added, pools between, a raw end."""
     first = conv("a", "x", (3, 4), first=True)
     pool = Pool(name="pool", kind="average", in_shape=(4, 4, 3), kernel=(2, 3), act_bits=2, out_bits=2)
     peak = Pool(name="peak", kind="max", in_shape=(4, 4, 3), kernel=(2, 2), act_bits=2, out_bits=2)
     flat = Flatten(name="flat", in_shape=(4, 3, 2), act_bits=2)
+    joined = Concat(name="join", in_shape=(8, 4, 3), parts=(4, 4), act_bits=2)
+    host = Host(name="soft", function="softmax", in_shape=(8, 4, 3), out_shape=(8, 4, 3), act_bits=2, out_bits=2)
     head = Dense(name="head", in_shape=(4, 3, 2), out_channels=5, act_bits=2, weight_bits=1, out_bits=None)
     mean = Dense(name="mean", in_shape=(4, 3, 1), out_channels=5, act_bits=2, weight_bits=1, out_bits=None)
     nodes = {
@@ -57,9 +82,23 @@ def network(shape: str) -> Network:
         "diamond": [first, conv("b", "a"), conv("c", "a"), add("sum", "b", "c"), conv("d", "sum"), Node(peak, ("d",))],
         "pooled": [first, Node(peak, ("a",)), Node(flat, ("peak",)), Node(head, ("flat",))],
         "averaged": [first, Node(pool, ("a",)), Node(mean, ("pool",))],
+        "attention": [
+            tokens("q", "x"),
+            tokens("k", "x"),
+            product_of("scores", "q", "k"),
+            tokens("out", "scores", (3, 2), raw=True),
+        ],
+        "joined": [
+            first,
+            conv("b", "a"),
+            Node(joined, ("a", "b")),
+            Node(host, ("join",)),
+            conv("d", "soft", (8, 4), raw=True),
+        ],
         "twice": [first, add("sum", "a", "a"), conv("b", "sum"), add("end", "b", "sum", raw=True)],
     }[shape]
-    return Network(shape, Input(name="x", shape=(3, 4, 3), bits=3), tuple(nodes))
+    size = (3, 1, 3) if shape == "attention" else (3, 4, 3)
+    return Network(shape, Input(name="x", shape=size, bits=3), tuple(nodes))
 
 
 def allowed(net: Network, rng: Random, count: int) -> dict[str, Pairs]:
@@ -67,8 +106,8 @@ def allowed(net: Network, rng: Random, count: int) -> dict[str, Pairs]:
     found = {}
     acts = sorted({2, *rng.sample(range(1, 9), count)})
     for layer in net.contractions:
-        weights = sorted(rng.sample(range(1, 9), count))
-        pairs = [(m, k) for m in ([3] if layer.from_host else acts) for k in weights]
+        weights = acts if isinstance(layer, MatMul) else sorted(rng.sample(range(1, 9), count))
+        pairs = [(m, k) for m in ([3] if getattr(layer, "from_host", False) else acts) for k in weights]
         if rng.random() < 0.5 and len(pairs) > 2:
             pairs.remove(rng.choice(pairs))
         found[layer.name] = tuple(pairs)
@@ -155,10 +194,14 @@ def counted(answer: Answer) -> Counter[Vector]:
 
 def bits_of(problem: Problem, answer: Answer, point: int) -> dict[str, tuple[int, int]]:
     return {
-        step.layer.name: (int(answer.acts[step.reads, point]), int(answer.weights[place, point]))
+        step.layer.name: (int(answer.acts[step.reads, point]), int(second_bits(answer, step, place, point)))
         for place, step in enumerate(problem.steps)
         if step.pairs
     }
+
+
+def second_bits(answer: Answer, step: Step, place: int, point: int) -> int:
+    return int(answer.weights[place, point] if step.second is None else answer.acts[step.second, point])
 
 
 @pytest.mark.parametrize("objectives", [(0, 2), (1, 2), (0, 1), (0, 1, 2)], ids=str)
