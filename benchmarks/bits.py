@@ -1,0 +1,141 @@
+"""Mixed precision per layer: seconds for exact and bounded fronts, one process, and how tight a bound really is.
+
+Costs come from the closed form, integers throughout; the loss is a random but falling table, as measured ones are. Compiling the
+kernels (once a machine) is not counted. Targets: 20 layers, 2 objectives, exact: 2 s; ResNet-50, 2 objectives, exact: 30 s; 3
+objectives within 10 %: 60 s.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import product
+
+import numpy as np
+
+from dse.bits.costs import step_costs
+from dse.bits.problem import Problem, problem_of
+from dse.bits.solver import Answer, Budget, Table, solve
+from hwmodels.design import Design
+from workloads.layers import Add, Conv
+from workloads.network import Input, Network, Node
+from workloads.zoo import NETWORKS
+
+DESIGN = Design(rows=32, cols=16, weight_depth=16384, act_depth=8192, out_depth=8192)
+PAIRS = tuple(product(range(1, 9), repeat=2))
+UNIT = 1e9
+
+
+def chain(layers: int) -> Network:
+    """3x3 convolutions, one behind the other, which grow as the map shrinks."""
+    nodes, shape, source = list[Node](), (3, 56, 56), "image"
+    for place in range(layers):
+        stride, channels = 2 if place in (5, 10, 15) else 1, 64 * 2 ** (place // 5)
+        layer = Conv(
+            name=f"conv{place}", in_shape=shape, out_channels=channels, kernel=(3, 3), act_bits=2 if place else 8,
+            weight_bits=2, out_bits=None if place == layers - 1 else 2, stride=(stride, stride), padding=(1, 1, 1, 1),
+            pad_code=None if place else -255, from_host=place == 0,
+        )  # fmt: skip
+        nodes.append(Node(layer, (source,)))
+        source, shape = layer.name, layer.out_shape
+    return Network(f"chain of {layers}", Input(name="image", shape=(3, 56, 56), bits=8), tuple(nodes))
+
+
+def problem_and_tables(network: Network, objectives: tuple[str, ...]) -> tuple[Problem, list[Table], float]:
+    """The problem, its tables, and the seconds that these took."""
+    began = time.perf_counter()
+    problem = problem_of(network, {layer.name: PAIRS for layer in network.contractions})
+    rng, tables = np.random.default_rng(0), []
+    for step, found in zip(problem.steps, step_costs(problem, DESIGN), strict=True):
+        acts = np.array(problem.groups[step.reads].values)[:, None, None]
+        loss = rng.lognormal(0, 0.6) * (4.0**-acts + 4.0 ** -np.array(step.weight_bits)[None, :, None])
+        whole = np.rint(UNIT * loss * bool(step.pairs) * np.ones(found.possible.shape)).astype(np.int64)
+        columns = {**found.costs, "loss": whole}
+        tables.append(Table(np.stack([columns[name] for name in objectives], axis=-1), found.possible))
+    return problem, tables, time.perf_counter() - began
+
+
+def measured(network: Network, objectives: tuple[str, ...], budget: Budget) -> Answer:
+    """Solve, print the time."""
+    problem, tables, priced = problem_and_tables(network, objectives)
+    began = time.perf_counter()
+    answer = solve(problem, tables, budget=budget)
+    taken = time.perf_counter() - began
+    exact = "exact" if answer.bound == 0 else f"within {answer.bound:.1%}"
+    layers = len(network.contractions)
+    print(
+        f"{network.name} ({layers} layers, 10^{np.log10(float(problem.assignments)):.0f} assignments), "
+        f"{' and '.join(objectives)}, {exact}: {taken:.2f} s and {priced:.2f} s for costs, {len(answer.ties):,} points"
+    )
+    return answer
+
+
+def tightness(network: Network, bound: float) -> None:
+    """How far a bounded front is from the exact one: the largest factor over all exact points."""
+    objectives = ("latency", "energy", "loss")
+    exact, near = measured(network, objectives, Budget()), measured(network, objectives, Budget(bound=bound))
+    worst = 1.0
+    for point in exact.values.T:
+        worst = max(worst, float((near.values / np.maximum(point, 1)[:, None]).max(axis=0).min()))
+    print(f"  guaranteed factor {1 + near.bound:.3f}, measured {worst:.4f}")
+
+
+def main() -> None:
+    """Measure and print."""
+    solve(*problem_and_tables(chain(3), ("latency", "loss"))[:2])
+    solve(*problem_and_tables(chain(3), ("latency", "energy", "loss"))[:2])
+    measured(chain(20), ("latency", "loss"), Budget())
+    measured(chain(20), ("energy", "loss"), Budget())
+    measured(NETWORKS["resnet18"](), ("latency", "loss"), Budget())
+    measured(resnet50(), ("latency", "loss"), Budget())
+    measured(resnet50(), ("energy", "loss"), Budget())
+    measured(chain(20), ("latency", "energy", "loss"), Budget(bound=0.1))
+    measured(NETWORKS["resnet18"](), ("latency", "energy", "loss"), Budget(bound=0.1))
+    tightness(chain(8), 0.1)
+
+
+def resnet50() -> Network:
+    """The one of the zoo, or its bottleneck blocks."""
+    if "resnet50" in NETWORKS:
+        return NETWORKS["resnet50"]()
+    nodes = list[Node]()
+    shape, source = (64, 56, 56), "image"
+
+    def conv(name: str, read: str, taken: tuple[int, int, int], channels: int, kernel: int, stride: int = 1) -> Conv:
+        pad, first = kernel // 2, read == "image"
+        layer = Conv(
+            name=name, in_shape=taken, out_channels=channels, kernel=(kernel, kernel), act_bits=8 if first else 2,
+            weight_bits=2, out_bits=2, stride=(stride, stride), padding=(pad, pad, pad, pad), from_host=first,
+        )  # fmt: skip
+        nodes.append(Node(layer, (read,)))
+        return layer
+
+    first = conv("stem", "image", shape, 64, 1)
+    source, shape = first.name, first.out_shape
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        for block in range(blocks):
+            name, wide, stride = f"s{stage}.{block}", 64 * 2**stage, 2 if stage and not block else 1
+            one = conv(f"{name}.conv1", source, shape, wide, 1)
+            two = conv(f"{name}.conv2", one.name, one.out_shape, wide, 3, stride)
+            three = conv(f"{name}.conv3", two.name, two.out_shape, 4 * wide, 1)
+            shortcut = conv(f"{name}.down", source, shape, 4 * wide, 1, stride).name if not block else source
+            added = Add(name=f"{name}.add", in_shape=three.out_shape, act_bits=2, out_bits=2)
+            nodes.append(Node(added, (three.name, shortcut)))
+            source, shape = added.name, added.out_shape
+    conv("fc", source, shape, 1000, 1)
+    nodes[-1] = Node(
+        Conv(
+            name="fc",
+            in_shape=shape,
+            out_channels=1000,
+            kernel=shape[1:],
+            act_bits=2,
+            weight_bits=2,
+            out_bits=None,
+        ),
+        (source,),
+    )
+    return Network("resnet50", Input(name="image", shape=(64, 56, 56), bits=8), tuple(nodes))
+
+
+if __name__ == "__main__":
+    main()
