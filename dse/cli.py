@@ -371,6 +371,52 @@ def _refined(done: Results) -> pd.DataFrame:
 
 
 @app.command()
+def bits(
+    experiment: Annotated[
+        Path, typer.Argument(help="Experiment file (TOML) with one network; its [bits] table is optional.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for front.csv, bits of the shown points, and the figure."),
+    ] = None,
+    designs: Annotated[
+        list[str] | None,
+        typer.Option("--design", help="TOML file or rows=16,cols=8,...; repeat it [default: the space]."),
+    ] = None,
+    front: Annotated[Path | None, typer.Option(help="Results folder: choose on all designs of its front.")] = None,
+    objectives: Annotated[
+        list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")
+    ] = None,
+    bound: Annotated[float, typer.Option(help="Largest factor lost, e.g. 0.1 for 10 %; 0 is exact.")] = 0.0,
+    points: Annotated[
+        int | None, typer.Option(help="Points kept after a layer, at most; the bound that costs is told.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time for the search; the bound that costs is told.")] = None,
+    show: Annotated[int, typer.Option(min=1, help="Points to print.")] = 10,
+    verify: Annotated[int, typer.Option(min=0, help="Points to encode and run on the executor.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose M and K of every layer: the exact front of energy, latency and loss over all assignments of bits."""
+    from dse.bits.run import choose_bits, write_bits
+    from dse.bits.solver import Budget
+
+    with _progress("verify", "points") as progress:
+        done = choose_bits(
+            experiment, designs=designs or (), front=front, objectives=objectives or (), show=show, verified=verify,
+            budget=Budget(bound=bound, points=points, seconds=seconds), progress=progress,
+        )  # fmt: skip
+    written = [] if output is None else write_bits(done, output)
+    if as_json:
+        _print_json({**done.summary, "points": _records(done.view), "files": [str(path) for path in written]})
+        return
+    _print_table(done.view, False)
+    for line in done.words:
+        print(line)
+    if output is not None:
+        print(f"wrote {written[0]} and {len(written) - 1} more files in {output}")
+
+
+@app.command()
 def pareto(
     results: ResultsFolder,
     objectives: Annotated[

@@ -70,6 +70,20 @@ def quantize_model(
     return surgery.finished(), fits
 
 
+def layer_fits(
+    path: str | Path, precision: Precision, images: Array, *, method: str = "mse"
+) -> list[tuple[str, Fit, Fit]]:
+    """For every layer with weights its name, the fit of the codes that it reads, and that of its weights."""
+    content, model = read_model(Path(path))
+    graph = graph_of(Path(path), content, model)
+    fits = {(fit.kind, fit.tensor): fit for fit in quantize_model(graph, model, precision, images, method)[1]}
+    origins = _Origins(graph)
+    return [
+        (node.name, fits["activation", origins.of(node.inputs[0])], fits["weight", node.name])
+        for node in _contractions(graph)
+    ]
+
+
 def _check(graph: Graph, precision: Precision, images: Array) -> None:
     names = [node.name for node in weighted(graph)]
     if any(node.domain in QUANT_DOMAINS or node.op in QLINEAR for node in graph.nodes):

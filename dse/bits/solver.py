@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -54,6 +54,11 @@ class Budget:
             raise ValueError(f"bits: points must be at least 1, not {self.points}")
         if self.seconds is not None and not self.seconds > 0:
             raise ValueError(f"bits: seconds must be more than 0, not {self.seconds}")
+
+    def shared(self, count: int) -> Budget:
+        """The same for each of `count` searches: they share points and time."""
+        points = None if self.points is None else max(1, self.points // count)
+        return replace(self, points=points, seconds=None if self.seconds is None else self.seconds / count)
 
 
 @dataclass(frozen=True, slots=True)
