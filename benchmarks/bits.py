@@ -1,8 +1,8 @@
 """Mixed precision per layer: seconds for exact and bounded fronts, one process, and how tight a bound really is.
 
-Seconds are processor time of the one process. Costs come from the closed form, integers throughout; the loss is a random but falling table, as measured ones are. Compiling the
-kernels (once a machine) is not counted. Targets: 20 layers, 2 objectives, exact: 2 s; ResNet-50, 2 objectives, exact: 30 s; 3
-objectives within 10 %: 60 s.
+Seconds are processor time of the one process. Costs come from the closed form, integers throughout; the loss is a random but
+falling table, as measured ones are. Compiling the kernels (once a machine) is not counted. Targets: 20 layers, 2 objectives,
+exact: 2 s; ResNet-50, 2 objectives, exact: 30 s; 3 objectives within 10 %: 60 s.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dse.bits.costs import step_costs
 from dse.bits.problem import Problem, problem_of
 from dse.bits.solver import Answer, Budget, Table, solve
 from hwmodels.design import Design
-from workloads.layers import Add, Conv
+from workloads.layers import Conv
 from workloads.network import Input, Network, Node
 from workloads.zoo import NETWORKS
 
@@ -86,55 +86,11 @@ def main() -> None:
     measured(chain(20), ("latency", "loss"), Budget())
     measured(chain(20), ("energy", "loss"), Budget())
     measured(NETWORKS["resnet18"](), ("latency", "loss"), Budget())
-    measured(resnet50(), ("latency", "loss"), Budget())
-    measured(resnet50(), ("energy", "loss"), Budget())
+    measured(NETWORKS["resnet50"](), ("latency", "loss"), Budget())
+    measured(NETWORKS["resnet50"](), ("energy", "loss"), Budget())
     measured(chain(20), ("latency", "energy", "loss"), Budget(bound=0.1))
     measured(NETWORKS["resnet18"](), ("latency", "energy", "loss"), Budget(bound=0.1))
     tightness(chain(8), 0.1)
-
-
-def resnet50() -> Network:
-    """The one of the zoo, or its bottleneck blocks."""
-    if "resnet50" in NETWORKS:
-        return NETWORKS["resnet50"]()
-    nodes = list[Node]()
-    shape, source = (64, 56, 56), "image"
-
-    def conv(name: str, read: str, taken: tuple[int, int, int], channels: int, kernel: int, stride: int = 1) -> Conv:
-        pad, first = kernel // 2, read == "image"
-        layer = Conv(
-            name=name, in_shape=taken, out_channels=channels, kernel=(kernel, kernel), act_bits=8 if first else 2,
-            weight_bits=2, out_bits=2, stride=(stride, stride), padding=(pad, pad, pad, pad), from_host=first,
-        )  # fmt: skip
-        nodes.append(Node(layer, (read,)))
-        return layer
-
-    first = conv("stem", "image", shape, 64, 1)
-    source, shape = first.name, first.out_shape
-    for stage, blocks in enumerate((3, 4, 6, 3)):
-        for block in range(blocks):
-            name, wide, stride = f"s{stage}.{block}", 64 * 2**stage, 2 if stage and not block else 1
-            one = conv(f"{name}.conv1", source, shape, wide, 1)
-            two = conv(f"{name}.conv2", one.name, one.out_shape, wide, 3, stride)
-            three = conv(f"{name}.conv3", two.name, two.out_shape, 4 * wide, 1)
-            shortcut = conv(f"{name}.down", source, shape, 4 * wide, 1, stride).name if not block else source
-            added = Add(name=f"{name}.add", in_shape=three.out_shape, act_bits=2, out_bits=2)
-            nodes.append(Node(added, (three.name, shortcut)))
-            source, shape = added.name, added.out_shape
-    conv("fc", source, shape, 1000, 1)
-    nodes[-1] = Node(
-        Conv(
-            name="fc",
-            in_shape=shape,
-            out_channels=1000,
-            kernel=shape[1:],
-            act_bits=2,
-            weight_bits=2,
-            out_bits=None,
-        ),
-        (source,),
-    )
-    return Network("resnet50", Input(name="image", shape=(64, 56, 56), bits=8), tuple(nodes))
 
 
 if __name__ == "__main__":

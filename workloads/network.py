@@ -177,20 +177,29 @@ def _requantize(node: Node, bits: Mapping[str, tuple[int, int]], wanted: Mapping
 
 
 def at_bits(layer: Layer, act_bits: int, weight_bits: int, out_bits: int | None) -> Layer:
-    """A layer with other bits, those that it has. Padding with the lowest code, the zero of unsigned codes, stays with the lowest.
+    """A layer with other bits, those that it has. What belongs to unsigned codes follows them: padding with the lowest code, which
+    is their zero, and offsets of 2^bits - 1.
 
-    Raises ValueError for bits that the layer cannot have: a pad code that is no code of so few bits.
+    Raises ValueError for bits that the layer cannot have: a pad code that is no code of so few bits, ternary weights of other planes.
     """
     if isinstance(layer, Flatten | Concat | Shuffle | Slice):
         return replace(layer, act_bits=act_bits)
-    if isinstance(layer, Conv) and layer.pad_code == -max_code(layer.act_bits):
-        pad = -max_code(act_bits)
-        return replace(layer, act_bits=act_bits, weight_bits=weight_bits, out_bits=out_bits, pad_code=pad)
-    if isinstance(layer, Conv | Dense | MatMul):
-        return replace(layer, act_bits=act_bits, weight_bits=weight_bits, out_bits=out_bits)
     if isinstance(layer, Host):
         return replace(layer, act_bits=act_bits, out_bits=layer.out_bits if out_bits is None else out_bits)
-    return replace(layer, act_bits=act_bits, out_bits=out_bits)
+    if not isinstance(layer, Conv | Dense | MatMul):
+        return replace(layer, act_bits=act_bits, out_bits=out_bits)
+    offset = _followed(layer.weight_offset, layer.weight_bits, weight_bits)
+    if isinstance(layer, MatMul):
+        own = _followed(layer.act_offset, layer.act_bits, act_bits)
+        layer = replace(layer, act_bits=act_bits, act_offset=own)
+    elif isinstance(layer, Conv) and layer.pad_code is not None:
+        layer = replace(layer, act_bits=act_bits, pad_code=-_followed(-layer.pad_code, layer.act_bits, act_bits))
+    return replace(layer, act_bits=act_bits, weight_bits=weight_bits, out_bits=out_bits, weight_offset=offset)
+
+
+def _followed(value: int, before: int, after: int) -> int:
+    """The largest code of so many bits becomes that of other bits; any other value stays."""
+    return max_code(after) if value == max_code(before) else value
 
 
 def _check_meeting(node: Node, known: Mapping[str, tuple[Shape, int | None]]) -> None:

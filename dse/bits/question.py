@@ -13,7 +13,7 @@ from dse.bits.problem import Pairs
 from dse.experiment import Experiment, bit_pair
 from workloads.calibration import METHODS
 from workloads.layers import MAX_BITS, Contraction, Layer
-from workloads.network import Network
+from workloads.network import Network, at_bits
 
 LOSSES = ("noise", "sqnr", "measured")
 """Words for where the loss of a layer comes from; anything else is the path of a table."""
@@ -78,7 +78,21 @@ def _pairs(network: Network, layer: Contraction, pair: tuple[int, int] | None, q
                 f"bits.fixed: M of {layer.name!r}, which reads the network input, must be {network.input.bits}, not {acts[0]}"
             )
         acts = (network.input.bits,)
-    return tuple((m, k) for m in acts for k in weights)
+    pairs = tuple((m, k) for m in acts for k in weights if _possible(layer, m, k))
+    if not pairs:
+        raise ValueError(
+            f"bits: layer {layer.name!r} must have some M x K, but can have none of the bits that it may choose from"
+        )
+    return pairs
+
+
+def _possible(layer: Contraction, m: int, k: int) -> bool:
+    """Whether the layer exists at these bits: ternary weights have two planes, a pad code must be a code."""
+    try:
+        at_bits(layer, m, k, layer.out_bits)
+    except ValueError:
+        return False
+    return True
 
 
 def reads_input(network: Network, layer: Layer) -> bool:

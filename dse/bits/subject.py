@@ -14,6 +14,7 @@ from dse.variants import load_array, load_network
 from workloads.encoded import EncodedNetwork
 from workloads.network import Network, with_bits
 from workloads.onnx_float import encode_float
+from workloads.weight_encodings import with_weights
 from workloads.zoo import NETWORKS
 
 
@@ -37,7 +38,8 @@ def subject_of(experiment: Experiment, question: Question) -> Subject:
         return _from_float(source, question, question.calibrate)
     if source.zoo is not None:
         m, k = source.bits[0]
-        return Subject(NETWORKS[source.zoo](m=m, k=k), None, (), None, None)
+        shape = with_weights(NETWORKS[source.zoo](m, k, decoding=source.decoding), source.weights[0])
+        return Subject(shape, None, (), None, None)
     versions = tuple(load_network(path) for path in source.files)
     _check_alike(versions)
     return Subject(versions[0].network, None, versions, source.data, source.labels)

@@ -26,7 +26,7 @@ from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES
 from tests.agreement.walk import Walk, up, window
 from tests.hwmodels.samples import random_any_layer, random_design
-from workloads.layers import Contraction, Conv, Dense, Flatten, Layer, Pool
+from workloads.layers import Contraction, Conv, Dense, Flatten, Layer, sums
 from workloads.network import at_bits
 from workloads.zoo import NETWORKS
 
@@ -122,7 +122,7 @@ def _at_bits(layer: Layer, rng: Random) -> Layer:
     act = rng.randint(1, 5)
     if isinstance(layer, Conv) and layer.pad_code is not None:
         layer = replace(layer, pad_code=1)
-    out = act if isinstance(layer, Pool) and layer.kind == "max" else rng.randint(1, 5)
+    out = rng.randint(1, 5) if sums(layer) else act
     kept = getattr(layer, "ternary", False)
     weight = layer.weight_bits if isinstance(layer, Contraction) and kept else rng.randint(1, 5)
     return at_bits(layer, act, weight, None if layer.out_bits is None else out)
