@@ -447,6 +447,7 @@ def pareto(
 @app.command()
 def compare(
     results: ResultsFolder,
+    other: Annotated[Path | None, typer.Argument(help="A second results folder: tell what changed.")] = None,
     by: Annotated[str, typer.Option(help="What to set side by side: precision.")] = "precision",
     minimise: Minimise = None,
     require: Require = None,
@@ -454,11 +455,14 @@ def compare(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as .csv or .md.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare encoding precisions, each at its best design, with the mac twin and the paper's fp32 bound."""
+    """Compare encoding precisions, each at its best design, with the mac twin and the paper's fp32 bound; or two folders."""
     from dse.compare import decide
     from dse.results import open_results
     from dse.summary import write_table
 
+    if other is not None:
+        _print_difference(results, other, technology, output, as_json)
+        return
     if by != "precision":
         raise ValueError(f"--by must be precision, not {by!r}")
     opened = open_results(results)
@@ -471,6 +475,47 @@ def compare(
         _print_json({"winner": decision.winner, "networks": _records(decision.table)})
     else:
         _print_decision(opened, decision.table, choice)
+
+
+@app.command()
+def query(
+    results: ResultsFolder,
+    sql: Annotated[str, typer.Argument(help="One SELECT over the tables `rows` and `networks`.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the answer as .csv or .md.")] = None,
+    show: Annotated[int, typer.Option(min=1, help="Rows to print at most.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the rows of a sweep in SQL (DuckDB, extra `query`); nothing is written, no other file is read."""
+    from dse.query import query as run_query
+    from dse.results import open_results
+    from dse.summary import write_table
+
+    table = run_query(open_results(results), sql)
+    if output is not None:
+        write_table(table, output)
+        print(f"wrote {output}: {len(table)} rows")
+    elif as_json:
+        _print_json(_records(table))
+    else:
+        _print_table(table.head(show), False)
+        if len(table) > show:
+            print(f"... {len(table):,} rows in all")
+
+
+@app.command()
+def sensitivity(
+    results: ResultsFolder,
+    objectives: Annotated[
+        list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")
+    ] = None,
+    technology: Technology = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which knob moves which objective, from a sample of the rows."""
+    from dse.results import open_results
+    from dse.sensitivity import sensitivity as run_sensitivity
+
+    _print_table(run_sensitivity(open_results(results), technology=technology, objectives=objectives or ()), as_json)
 
 
 @app.command()
@@ -510,6 +555,9 @@ def report(
     images: Annotated[
         Path | None, typer.Option(help="Folder for the figures as PNG and SVG (needs the extra `images`).")
     ] = None,
+    explore: Annotated[
+        Path | None, typer.Option(help="Also write a page (.html) with parallel coordinates and a scatter matrix.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page that opens offline."""
     from dse.report import build_report
@@ -523,6 +571,10 @@ def report(
         opened, choice=_choice(opened, minimise, require, technology), command=" ".join(["dse", *sys.argv[1:]])
     )
     print(f"wrote {write_page(page, output)}")
+    if explore is not None:
+        from dse.explore import write_explore
+
+        print(f"wrote {write_explore(opened, explore, technology=technology)}")
     if images is not None:
         for suffix in ("png", "svg"):
             for path in write_images(pictures(page), images, suffix=suffix):
@@ -628,6 +680,25 @@ def _print_decision(opened: Results, table: pd.DataFrame, choice: Choice) -> Non
     print()
     print(answer(Decision(table, choice, int(winner.iloc[0]) if len(winner) else None)))
     print(f"explain  dse explain {opened.path} {int(table['row'].iloc[0] if not len(winner) else winner.iloc[0])}")
+
+
+def _print_difference(one: Path, other: Path, technology: str | None, output: Path | None, as_json: bool) -> None:
+    from dse.difference import difference
+    from dse.results import open_results
+    from dse.summary import write_table
+
+    found = difference(open_results(one), open_results(other), technology=technology)
+    if output is not None:
+        write_table(found.front, output)
+        print(f"wrote {output}: {len(found.front)} designs")
+    elif as_json:
+        _print_json({"inputs": _records(found.inputs), "front": _records(found.front), "summary": found.words})
+    else:
+        for table in (found.inputs, found.front):
+            if len(table):
+                _print_table(table, False)
+                print()
+        print(found.words)
 
 
 def _print_layers(summary: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ ALONE = {
     "numba": ("hwmodels/recurrence.py", "workloads/compiled_", "dse/bits/fronts.py"),
     "llvmlite": ("workloads/compiled_",),
     "onnxruntime": ("workloads/onnx_float.py",),
+    "duckdb": ("dse/query.py",),
 }
 """Packages that only these files may import."""
 HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba", "yaml")
