@@ -371,6 +371,44 @@ def _refined(done: Results) -> pd.DataFrame:
 
 
 @app.command()
+def search(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML) whose space is too large to sweep.")],
+    sampler: Annotated[
+        str, typer.Option(help="random, halton, nsga2 or tpe (the last two: extra `search`).")
+    ] = "halton",
+    budget: Annotated[int, typer.Option(help="Designs to ask for.")] = 1000,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the sampler [default: as the experiment says].")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for rows.parquet, front.csv, hypervolume.csv, search.html."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for good designs in a space too large to enumerate, within a budget of designs."""
+    from dse.experiment import load
+    from dse.sampling import search as run_search
+    from dse.sampling import write_search
+    from dse.summary import FRONT_COLUMNS
+
+    with _progress("search") as progress:
+        done = run_search(load(experiment), sampler, budget=budget, seed=seed, progress=progress)
+    if output is not None:
+        write_search(done, output)
+    columns = list(dict.fromkeys([*FRONT_COLUMNS, *done.objectives]))
+    if as_json:
+        _print_json({"asked": done.asked, "space": done.space, "front": _records(done.front[columns]),
+                     "hypervolume": _records(done.growth)})  # fmt: skip
+        return
+    _print_table(done.front, False, columns)
+    print(
+        f"{done.sampler}, seed {done.seed}: {done.asked:,} designs of {done.space:,} asked for, {len(done.rows):,} different feasible "
+        f"ones, {len(done.front)} on the front, hypervolume {done.growth['hypervolume'].iloc[-1]:.3f}"
+    )
+    if output is not None:
+        print(f"wrote {output}")
+
+
+@app.command()
 def bits(
     experiment: Annotated[
         Path, typer.Argument(help="Experiment file (TOML) with one network; its [bits] table is optional.")

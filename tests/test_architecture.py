@@ -42,6 +42,7 @@ ALONE = {
     "llvmlite": ("workloads/compiled_",),
     "onnxruntime": ("workloads/onnx_float.py",),
     "duckdb": ("dse/query.py",),
+    "optuna": ("dse/samplers/evolution.py",),
 }
 """Packages that only these files may import."""
 HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba", "yaml")

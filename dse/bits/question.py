@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from dse.experiment import Experiment, bit_pair
 from workloads.calibration import METHODS
 from workloads.layers import MAX_BITS, Contraction, Layer
 from workloads.network import Network, at_bits
+from workloads.spelling import unknown
 
 LOSSES = ("noise", "sqnr", "measured")
 """Words for where the loss of a layer comes from; anything else is the path of a table."""
@@ -49,9 +49,7 @@ def question_of(experiment: Experiment, base: Path) -> Question:
         raise ValueError(f"bits: must be a table, not {table!r}")
     for key in table:
         if key not in KEYS:
-            near = get_close_matches(key, KEYS, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(f"bits.{key}: must be one of {', '.join(KEYS)}, not {key!r}{hint}")
+            raise ValueError(f"bits.{key}: {unknown(key, KEYS)}")
     return Question(**{key: _value(key, value, base) for key, value in table.items()})
 
 
@@ -60,9 +58,7 @@ def allowed(network: Network, question: Question) -> dict[str, Pairs]:
     layers = {layer.name: layer for layer in network.contractions}
     for name in question.fixed:
         if name not in layers:
-            near = get_close_matches(name, layers, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(f"bits.fixed: {name!r} must be a layer with weights of {network.name!r}{hint}")
+            raise ValueError(f"bits.fixed: {unknown(name, layers)}")
     ends = {network.contractions[0].name, network.contractions[-1].name} if question.ends else set()
     return {
         name: _pairs(network, layer, question.fixed.get(name, question.ends if name in ends else None), question)

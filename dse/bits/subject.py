@@ -10,12 +10,11 @@ from dse.bits.losses import FloatNetwork, Losses, assumed_losses, measured_losse
 from dse.bits.problem import Problem, problem_of
 from dse.bits.question import Question, allowed
 from dse.experiment import Experiment, NetworkSource
-from dse.variants import load_array, load_network
+from dse.variants import load_array, load_network, shapes
 from workloads.encoded import EncodedNetwork
 from workloads.network import Network, with_bits
 from workloads.onnx_float import encode_float
 from workloads.weight_encodings import with_weights
-from workloads.zoo import NETWORKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,9 @@ def subject_of(experiment: Experiment, question: Question) -> Subject:
     source = experiment.networks[0]
     if question.calibrate is not None:
         return _from_float(source, question, question.calibrate)
-    if source.zoo is not None:
-        m, k = source.bits[0]
-        shape = with_weights(NETWORKS[source.zoo](m, k, decoding=source.decoding), source.weights[0])
-        return Subject(shape, None, (), None, None)
+    if not source.files:
+        bits = source.bits[0] if source.bits else None
+        return Subject(with_weights(shapes(source, bits), (source.weights or (None,))[0]), None, (), None, None)
     versions = tuple(load_network(path) for path in source.files)
     _check_alike(versions)
     return Subject(versions[0].network, None, versions, source.data, source.labels)

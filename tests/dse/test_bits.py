@@ -97,7 +97,7 @@ def test_ends_and_fixed_layers() -> None:
     assert found == {"a": ((3, 7),), "b": ((2, 6),), "c": ((1, 4), (2, 4)), "d": ((8, 7),)}
     with pytest.raises(ValueError, match="M of 'a', which reads the network input, must be 3, not 8"):
         allowed(net, Question(fixed={"a": (8, 8)}))
-    with pytest.raises(ValueError, match=r"'bb' must be a layer with weights of 'chain' \(did you mean 'b'\?\)"):
+    with pytest.raises(ValueError, match=r"bits.fixed: must be one of a, b, c, d, not 'bb' \(did you mean 'b'\?\)"):
         allowed(net, Question(fixed={"bb": (8, 8)}))
 
 
