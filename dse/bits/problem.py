@@ -64,6 +64,17 @@ class Problem:
             len(step.weight_bits) for step in self.steps if step.second is None
         )
 
+    @property
+    def states(self) -> int:
+        """The most combinations of M that a search holds at once: those of all groups that a step touches or that are still needed."""
+        last = {group: place for place, step in enumerate(self.steps) for group in step.roles if group is not None}
+        live, most = {self.source}, 1
+        for place, step in enumerate(self.steps):
+            live |= {group for group in step.roles if group is not None}
+            most = max(most, prod(len(self.groups[group].values) for group in live))
+            live = {group for group in live if last[group] > place}
+        return most
+
 
 def problem_of(network: Network, allowed: Mapping[str, Pairs]) -> Problem:
     """The choices of a network, given the allowed (M, K) of every layer with weights.

@@ -16,6 +16,9 @@ from workloads.network import Network, with_bits
 from workloads.onnx_float import encode_float
 from workloads.weight_encodings import with_weights
 
+MOST_STATES = 4096
+"""States of the search at once: 8 values of M for four groups of maps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -66,8 +69,14 @@ def _shape(network: Network) -> list[tuple[object, ...]]:
 
 
 def problem_for(subject: Subject, question: Question) -> Problem:
-    """What may be chosen for the network."""
-    return problem_of(subject.network, allowed(subject.network, question))
+    """What may be chosen for the network. Raises ValueError where so many maps live at once that no search could hold their M."""
+    problem = problem_of(subject.network, allowed(subject.network, question))
+    if problem.states > MOST_STATES:
+        raise ValueError(
+            f"bits: network {subject.network.name!r} has {problem.states:,} combinations of M alive at once, and at most "
+            f"{MOST_STATES:,} can be searched; allow fewer values in bits.m"
+        )
+    return problem
 
 
 def widest(problem: Problem) -> Network:

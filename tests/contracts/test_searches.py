@@ -99,7 +99,9 @@ def swept() -> dict[int, dict[str, object]]:
 
 
 @each
-def test_a_search_is_repeatable_and_its_rows_are_those_of_a_sweep(name: str, swept: dict[int, dict[str, object]]) -> None:
+def test_a_search_is_repeatable_and_its_rows_are_those_of_a_sweep(
+    name: str, swept: dict[int, dict[str, object]]
+) -> None:
     experiment = parse(EXPERIMENT, base=Path(), where="x.toml")
     done, again = search(experiment, name, budget=30, seed=2), search(experiment, name, budget=30, seed=2)
     assert done.rows.equals(again.rows)

@@ -19,7 +19,7 @@ from dse.bits.problem import problem_of
 from dse.bits.question import Question, allowed, question_of
 from dse.bits.run import choose_bits, write_bits
 from dse.bits.solver import Budget
-from dse.bits.subject import Subject
+from dse.bits.subject import Subject, problem_for
 from dse.bits.verify import encoded_at, verify
 from dse.experiment import Constraint, parse
 from dse.variants import load_array
@@ -41,6 +41,7 @@ from tests.dse.test_bits_solver import (
 )
 from tests.workloads.qonnx_builder import Builder
 from workloads.onnx_float import encode_float
+from workloads.zoo import NETWORKS
 
 INF = float("inf")
 BASE = '[[networks]]\nzoo = "cifar_convnet"\n[space]\nrows = [16, 32]\nweight_depth = 8192\nact_depth = 4096\nout_depth = 2048\n'
@@ -379,6 +380,15 @@ def test_a_large_space_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(BASE.replace("[16, 32]", "{ from = 1, to = 300, step = 1 }"))
     with pytest.raises(ValueError, match="must hold at most 256 designs to choose bits on, not 300"):
         choose_bits(tmp_path / "x.toml")
+
+
+def test_too_many_maps_at_once_are_refused_unless_m_is_narrowed() -> None:
+    known = Subject(NETWORKS["unet"](1, 1), None, (), None, None)
+    with pytest.raises(
+        ValueError, match=r"'unet' has 262,144 combinations of M alive at once, and at most 4,096 can be searched"
+    ):
+        problem_for(known, Question())
+    assert problem_for(known, Question(m=(2, 4))).states == 64
 
 
 def test_the_front_of_a_sweep(tmp_path: Path, dse_command: Dse) -> None:
