@@ -175,7 +175,7 @@ BITS = (
     Column("loss", "Loss", "", "smaller"),
     Column("output_noise", "Output noise measured", "", "smaller"),
     Column("ties", "Assignments"),
-    Column("bits", "Bits of the layers"),
+    Column("layer_bits", "Bits of the layers"),
 )
 
 _GROUPS = (

@@ -49,7 +49,7 @@ class Done:
         if self.verified is not None:
             columns = [name for name in self.verified.points.columns if name not in (LOSS, "accuracy_source")]
             table = table.merge(self.verified.points[columns], on="point", how="left")
-        table["bits"] = [" ".join(f"{m}x{k}" for m, k in mixed.bits[point]) for point in self.shown]
+        table["layer_bits"] = [" ".join(f"{m}x{k}" for m, k in mixed.bits[point]) for point in self.shown]
         named = mixed.goals.objectives
         same = [name for name in (*BUILT, "design", "ties") if name in table and table[name].nunique() == 1]
         hidden = [name for name in ("latency_cycles", "latency_us", *same) if name not in named]
