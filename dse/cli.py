@@ -425,9 +425,14 @@ def bits(
     objectives: Annotated[
         list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")
     ] = None,
-    bound: Annotated[float, typer.Option(help="Largest factor lost, e.g. 0.1 for 10 %; 0 is exact.")] = 0.0,
+    bound: Annotated[
+        float | None, typer.Option(help="Largest factor lost, e.g. 0.1 for 10 %; 0 is exact [default: see --points].")
+    ] = None,
     points: Annotated[
-        int | None, typer.Option(help="Points kept after a layer, at most; the bound that costs is told.")
+        int | None,
+        typer.Option(
+            help="Points kept after a layer, at most; the bound that costs is told [default: 20000 for three sums]."
+        ),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Time for the search; the bound that costs is told.")] = None,
     show: Annotated[int, typer.Option(min=1, help="Points to print.")] = 10,
@@ -438,10 +443,12 @@ def bits(
     from dse.bits.run import choose_bits, write_bits
     from dse.bits.solver import Budget
 
+    given = any(option is not None for option in (bound, points, seconds))
+    budget = Budget(bound=bound or 0.0, points=points, seconds=seconds) if given else None
     with _progress("verify", "points") as progress:
         done = choose_bits(
             experiment, designs=designs or (), front=front, objectives=objectives or (), show=show, verified=verify,
-            budget=Budget(bound=bound, points=points, seconds=seconds), progress=progress,
+            budget=budget, progress=progress,
         )  # fmt: skip
     written = [] if output is None else write_bits(done, output)
     if as_json:

@@ -30,6 +30,9 @@ from workloads.network import Network, with_bits
 Ints = npt.NDArray[np.int64]
 
 
+EXACT_SUMS, MANY_POINTS = 2, 20_000
+
+
 @dataclass(frozen=True, slots=True)
 class Mixed:
     """A front over bits.
@@ -70,7 +73,7 @@ def mixed_front(
         raise ValueError(
             f"bits: at least one of {len(designs)} design(s) must do, but: {'; '.join(dict.fromkeys(filter(None, refused)))}"
         )
-    limit = (budget or Budget()).shared(len(fitting))
+    limit = (budget or default_budget(goals)).shared(len(fitting))
     found, reasons = list[_Found](), list[str]()
     for place, design in enumerate(fitting):
         costs = with_losses(problem, step_costs(problem, design), losses)
@@ -85,6 +88,11 @@ def mixed_front(
             f"bits: no assignment of bits is possible on {len(fitting)} design(s) under {_words(goals)}{why}"
         )
     return _together(subject, problem, goals, losses, fitting, found)
+
+
+def default_budget(goals: Goals) -> Budget:
+    """Exact for two sums; for three, whose fronts grow without end, so many points that a search takes a minute or so."""
+    return Budget(points=MANY_POINTS if len(goals.sums) > EXACT_SUMS else None)
 
 
 def _refused(problem: Problem, goals: Goals, design: Design) -> str | None:

@@ -341,7 +341,7 @@ def _traced(
     acts = np.zeros((len(problem.groups), final.size), np.int64)
     weights = np.zeros((len(problem.steps), final.size), np.int64)
     codes = final.origin
-    for place in range(len(plan) - 1, -1, -1):
+    for place in range(len(plan) - 1, -1, -1) if final.size else ():
         move = plan[place]
         source, option, index = codes >> 40, (codes >> 32) & 0xFF, codes & 0xFFFFFFFF
         weights[place] = np.array(move.step.weight_bits, np.int64)[option] * (move.step.second is None)

@@ -235,6 +235,20 @@ def test_a_cap_on_what_is_no_objective_leaves_the_front_of_what_is_left() -> Non
         front(Goals(("energy_nj", "loss"), (Constraint("model_kib", "<=", 0),)), SMALL)
 
 
+def test_three_sums_are_bounded_unless_they_are_told_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    goals = Goals(("energy_nj", "latency_us", "loss"), ())
+    exact = mixed_front(subject(), SMALL, goals, [DESIGN], budget=Budget())
+    monkeypatch.setattr("dse.bits.mixed.MANY_POINTS", 5)
+    few = front(goals, SMALL)
+    assert exact.bound == 0 < few.bound
+    assert len(few.table) < len(exact.table)
+
+
+def test_a_machine_without_room_says_why() -> None:
+    with pytest.raises(ValueError, match=r"no assignment of bits is possible on 1 design\(s\) .*\(max_weight_bits\)"):
+        front(Goals(("energy_nj", "loss"), ()), Question(k=(4,)), Design(rows=4, cols=2, width=8, max_weight_bits=2))
+
+
 def test_many_designs_have_one_front() -> None:
     goals, large = Goals(("energy_nj", "area_mm2", "loss"), ()), Design(rows=8, cols=4, width=8)
     both = front(goals, SMALL, DESIGN, large)
