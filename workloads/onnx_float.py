@@ -18,7 +18,7 @@ import numpy as np
 
 from workloads.calibration import Floats, Values, find_steps, quantized, sqnr_db
 from workloads.encoded import EncodedNetwork
-from workloads.onnx_float_maps import Precision, maps_to_quantize, weighted
+from workloads.onnx_float_maps import Precision, codes_read, maps_to_quantize, weighted
 from workloads.onnx_graph import Array, Graph, GraphNode, graph_of, read_model
 from workloads.onnx_import import translate
 from workloads.onnx_qlinear import QLINEAR
@@ -77,11 +77,7 @@ def layer_fits(
     content, model = read_model(Path(path))
     graph = graph_of(Path(path), content, model)
     fits = {(fit.kind, fit.tensor): fit for fit in quantize_model(graph, model, precision, images, method)[1]}
-    origins = _Origins(graph)
-    return [
-        (node.name, fits["activation", origins.of(node.inputs[0])], fits["weight", node.name])
-        for node in _contractions(graph)
-    ]
+    return [(name, fits["activation", read], fits["weight", name]) for name, read in codes_read(graph).items()]
 
 
 def _check(graph: Graph, precision: Precision, images: Array) -> None:

@@ -24,7 +24,8 @@ from dse.bits.problem import Problem, Step
 from workloads.encoded import EncodedNetwork
 from workloads.executor import run
 from workloads.layers import MAX_BITS
-from workloads.onnx_float import Precision, encode_float, layer_fits
+from workloads.onnx_float import encode_float, layer_fits
+from workloads.onnx_float_maps import Precision
 
 WIDTHS = range(1, MAX_BITS + 1)
 DECIBELS_A_BIT = 20 * math.log10(2)

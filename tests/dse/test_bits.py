@@ -322,6 +322,33 @@ def test_what_is_measured_is_the_network_at_these_bits(floating: Path) -> None:
     assert done.view["accuracy"].notna().sum() == 3
 
 
+def test_stages_of_a_residual_network_can_have_bits_of_their_own(tmp_path: Path) -> None:
+    """Maps that only an add reads take the M that is asked of the sum, as with_bits has it."""
+    made, rng = Builder(("batch", 6)), np.random.default_rng(1)
+
+    def dense(name: str, source: str, size: tuple[int, int]) -> str:
+        return made.node(
+            "Relu",
+            [made.node("MatMul", [source, made.constant(f"{name}_w", rng.normal(size=size))], name)],
+            f"{name}_r",
+        )
+
+    one = dense("one", "x", (6, 8))
+    first = made.node("Add", [dense("two", one, (8, 8)), one], "first")
+    second = made.node("Add", [dense("three", first, (8, 5)), dense("four", first, (8, 5))], "second")
+    made.node("MatMul", [second, made.constant("head_w", rng.normal(size=(5, 3)))], "head", output="y")
+    source = FloatNetwork(made.save(tmp_path / "stages.onnx"), rng.normal(size=(40, 6)).astype(np.float32), 8, "mse")
+    base, _ = encode_float(source.path, source.precision({}), source.images)
+    known = Subject(base.network, source, (), None, None)
+    fixed = {"two": (3, 2), "three": (3, 4), "four": (3, 4), "head": (6, 5)}
+    design = Design(rows=4, cols=2, width=8)
+    mixed = mixed_front(known, Question(fixed=fixed, k=(2,), loss="noise"), Goals(("energy_nj", "loss"), ()), [design])
+    bits = {layer.name: (layer.act_bits, layer.out_bits) for layer in encoded_at(mixed, source, 0).network.layers}
+    assert bits["two"] == (3, 3)
+    assert bits["three"] == bits["four"] == (3, 6)
+    assert bits["second"] == (6, 6)
+
+
 def test_files_can_be_encoded_and_old_points_are_forgotten(floating: Path, tmp_path: Path, dse_command: Dse) -> None:
     done = choose_bits(floating / "bits.toml", show=3)
     folder = tmp_path / "bits"
