@@ -32,6 +32,7 @@ _HOMES = {
     "TECHNOLOGIES": "hwmodels.technology",
     "accuracy": "workloads.executor",
     "build_report": "dse.report",
+    "choose_bits": "dse.bits.run",
     "decide": "dse.compare",
     "evaluate": "hwmodels.models",
     "experiment_of": "dse.explanation",

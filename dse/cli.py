@@ -389,6 +389,97 @@ def _refined(done: Results) -> pd.DataFrame:
 
 
 @app.command()
+def search(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML) whose space is too large to sweep.")],
+    sampler: Annotated[
+        str, typer.Option(help="random, halton, nsga2 or tpe (the last two: extra `search`).")
+    ] = "halton",
+    budget: Annotated[int, typer.Option(help="Designs to ask for.")] = 1000,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the sampler [default: as the experiment says].")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for rows.parquet, front.csv, hypervolume.csv, search.html."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for good designs in a space too large to enumerate, within a budget of designs."""
+    from dse.experiment import load
+    from dse.sampling import search as run_search
+    from dse.sampling import write_search
+    from dse.summary import FRONT_COLUMNS
+
+    with _progress("search") as progress:
+        done = run_search(load(experiment), sampler, budget=budget, seed=seed, progress=progress)
+    if output is not None:
+        write_search(done, output)
+    columns = list(dict.fromkeys([*FRONT_COLUMNS, *done.objectives]))
+    if as_json:
+        _print_json({"asked": done.asked, "space": done.space, "front": _records(done.front[columns]),
+                     "hypervolume": _records(done.growth)})  # fmt: skip
+        return
+    _print_table(done.front, False, columns)
+    print(
+        f"{done.sampler}, seed {done.seed}: {done.asked:,} designs of {done.space:,} asked for, {len(done.rows):,} different feasible "
+        f"ones, {len(done.front)} on the front, hypervolume {done.growth['hypervolume'].iloc[-1]:.3f}"
+    )
+    if output is not None:
+        print(f"wrote {output}")
+
+
+@app.command()
+def bits(
+    experiment: Annotated[
+        Path, typer.Argument(help="Experiment file (TOML) with one network; its [bits] table is optional.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for front.csv, bits of the shown points, and the figure."),
+    ] = None,
+    designs: Annotated[
+        list[str] | None,
+        typer.Option("--design", help="TOML file or rows=16,cols=8,...; repeat it [default: the space]."),
+    ] = None,
+    front: Annotated[Path | None, typer.Option(help="Results folder: choose on all designs of its front.")] = None,
+    objectives: Annotated[
+        list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")
+    ] = None,
+    bound: Annotated[
+        float | None, typer.Option(help="Largest factor lost, e.g. 0.1 for 10 %; 0 is exact [default: see --points].")
+    ] = None,
+    points: Annotated[
+        int | None,
+        typer.Option(
+            help="Points kept after a layer, at most; the bound that costs is told [default: 20000 for three sums]."
+        ),
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time for the search; the bound that costs is told.")] = None,
+    show: Annotated[int, typer.Option(min=1, help="Points to print.")] = 10,
+    verify: Annotated[int, typer.Option(min=0, help="Points to encode and run on the executor.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose M and K of every layer: the exact front of energy, latency and loss over all assignments of bits."""
+    from dse.bits.run import choose_bits, write_bits
+    from dse.bits.solver import Budget
+
+    given = any(option is not None for option in (bound, points, seconds))
+    budget = Budget(bound=bound or 0.0, points=points, seconds=seconds) if given else None
+    with _progress("verify", "points") as progress:
+        done = choose_bits(
+            experiment, designs=designs or (), front=front, objectives=objectives or (), show=show, verified=verify,
+            budget=budget, progress=progress,
+        )  # fmt: skip
+    written = [] if output is None else write_bits(done, output)
+    if as_json:
+        _print_json({**done.summary, "points": _records(done.view), "files": [str(path) for path in written]})
+        return
+    _print_table(done.view, False)
+    for line in done.words:
+        print(line)
+    if output is not None:
+        print(f"wrote {written[0]} and {len(written) - 1} more files in {output}")
+
+
+@app.command()
 def pareto(
     results: ResultsFolder,
     objectives: Annotated[
@@ -419,6 +510,7 @@ def pareto(
 @app.command()
 def compare(
     results: ResultsFolder,
+    other: Annotated[Path | None, typer.Argument(help="A second results folder: tell what changed.")] = None,
     by: Annotated[str, typer.Option(help="What to set side by side: precision.")] = "precision",
     minimise: Minimise = None,
     require: Require = None,
@@ -426,11 +518,14 @@ def compare(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as .csv or .md.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare encoding precisions, each at its best design, with the mac twin and the paper's fp32 bound."""
+    """Compare encoding precisions, each at its best design, with the mac twin and the paper's fp32 bound; or two folders."""
     from dse.compare import decide
     from dse.results import open_results
     from dse.summary import write_table
 
+    if other is not None:
+        _print_difference(results, other, technology, output, as_json)
+        return
     if by != "precision":
         raise ValueError(f"--by must be precision, not {by!r}")
     opened = open_results(results)
@@ -443,6 +538,47 @@ def compare(
         _print_json({"winner": decision.winner, "networks": _records(decision.table)})
     else:
         _print_decision(opened, decision.table, choice)
+
+
+@app.command()
+def query(
+    results: ResultsFolder,
+    sql: Annotated[str, typer.Argument(help="One SELECT over the tables `rows` and `networks`.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the answer as .csv or .md.")] = None,
+    show: Annotated[int, typer.Option(min=1, help="Rows to print at most.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the rows of a sweep in SQL (DuckDB, extra `query`); nothing is written, no other file is read."""
+    from dse.query import query as run_query
+    from dse.results import open_results
+    from dse.summary import write_table
+
+    table = run_query(open_results(results), sql)
+    if output is not None:
+        write_table(table, output)
+        print(f"wrote {output}: {len(table)} rows")
+    elif as_json:
+        _print_json(_records(table))
+    else:
+        _print_table(table.head(show), False)
+        if len(table) > show:
+            print(f"... {len(table):,} rows in all")
+
+
+@app.command()
+def sensitivity(
+    results: ResultsFolder,
+    objectives: Annotated[
+        list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")
+    ] = None,
+    technology: Technology = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which knob moves which objective, from a sample of the rows."""
+    from dse.results import open_results
+    from dse.sensitivity import sensitivity as run_sensitivity
+
+    _print_table(run_sensitivity(open_results(results), technology=technology, objectives=objectives or ()), as_json)
 
 
 @app.command()
@@ -482,6 +618,9 @@ def report(
     images: Annotated[
         Path | None, typer.Option(help="Folder for the figures as PNG and SVG (needs the extra `images`).")
     ] = None,
+    explore: Annotated[
+        Path | None, typer.Option(help="Also write a page (.html) with parallel coordinates and a scatter matrix.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page that opens offline."""
     from dse.report import build_report
@@ -495,6 +634,10 @@ def report(
         opened, choice=_choice(opened, minimise, require, technology), command=" ".join(["dse", *sys.argv[1:]])
     )
     print(f"wrote {write_page(page, output)}")
+    if explore is not None:
+        from dse.explore import write_explore
+
+        print(f"wrote {write_explore(opened, explore, technology=technology)}")
     if images is not None:
         for suffix in ("png", "svg"):
             for path in write_images(pictures(page), images, suffix=suffix):
@@ -600,6 +743,25 @@ def _print_decision(opened: Results, table: pd.DataFrame, choice: Choice) -> Non
     print()
     print(answer(Decision(table, choice, int(winner.iloc[0]) if len(winner) else None)))
     print(f"explain  dse explain {opened.path} {int(table['row'].iloc[0] if not len(winner) else winner.iloc[0])}")
+
+
+def _print_difference(one: Path, other: Path, technology: str | None, output: Path | None, as_json: bool) -> None:
+    from dse.difference import difference
+    from dse.results import open_results
+    from dse.summary import write_table
+
+    found = difference(open_results(one), open_results(other), technology=technology)
+    if output is not None:
+        write_table(found.front, output)
+        print(f"wrote {output}: {len(found.front)} designs")
+    elif as_json:
+        _print_json({"inputs": _records(found.inputs), "front": _records(found.front), "summary": found.words})
+    else:
+        for table in (found.inputs, found.front):
+            if len(table):
+                _print_table(table, False)
+                print()
+        print(found.words)
 
 
 def _print_layers(summary: dict[str, Any]) -> None:

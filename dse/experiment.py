@@ -21,7 +21,7 @@ from workloads.spelling import unknown
 from workloads.weight_encodings import WEIGHT_ENCODINGS
 from workloads.zoo import NETWORKS, Decoding
 
-SECTIONS = ("name", "seed", "objectives", "constraints", "require", "minimise", "networks", "space")
+SECTIONS = ("name", "seed", "objectives", "constraints", "require", "minimise", "networks", "space", "bits")
 NETWORK_KEYS = ("file", "zoo", "table", "bits", "layers", "weights", "decoding", "data", "labels")
 CHOICES: Mapping[str, Sequence[str]] = {
     "machine": KINDS, "dataflow": DATAFLOWS, "memory": MEMORIES, "technology": tuple(TECHNOLOGIES),

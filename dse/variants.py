@@ -81,7 +81,7 @@ def _of(source: NetworkSource) -> Iterator[Variant]:
 
 def _shape_variant(source: NetworkSource, bits: tuple[int, int] | None, weights: str | None) -> Variant:
     """Shapes at M x K, some layers at bits of their own; only a uniform zoo network of odd codes has a published accuracy."""
-    network = with_weights(with_bits(_shapes(source, bits), dict(source.layers)), weights)
+    network = with_weights(with_bits(shapes(source, bits), dict(source.layers)), weights)
     odd = weights in (None, "odd")
     named = bits is not None and (len(source.bits) * max(1, len(source.weights)) > 1 or source.layers or not odd)
     label = f"{network.name}_{bits[0]}x{bits[1]}" if bits and named else network.name
@@ -93,7 +93,8 @@ def _shape_variant(source: NetworkSource, bits: tuple[int, int] | None, weights:
     return Variant(network, known.value / 100, f"cited: {known.source}", digest)
 
 
-def _shapes(source: NetworkSource, bits: tuple[int, int] | None) -> Network:
+def shapes(source: NetworkSource, bits: tuple[int, int] | None) -> Network:
+    """The network without weights that a source names, at M x K or at the bits of its table."""
     if source.table is not None:
         return load_table(source.table, bits)
     m, k = bits or (1, 1)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from hwmodels.activity import Activity, Cycles
 from hwmodels.batch_port import Blocks, blocks, port_cycles
+from hwmodels.design import Design
 from hwmodels.geometry import Geometry, geometry, reduction
-from hwmodels.knobs import Knobs, illegal_reasons
+from hwmodels.knobs import Knobs, illegal_reasons, of_designs
 from hwmodels.mapping import (
     DESCRIPTOR_BITS,
     FINISH_CYCLES,
@@ -83,6 +84,38 @@ def total(activities: Sequence[Activity]) -> Activity:
     return result
 
 
+def evaluate_alike(layers: Sequence[Layer], design: Design) -> tuple[Activity, npt.NDArray[np.str_]]:
+    """Versions of one layer that differ in bits only, on one design: (layers,) activities, and why one cannot run ("" if it can).
+
+    Raises ValueError where they differ in anything else, or cost nothing (Flatten).
+    """
+    shapes = [geometry(layer, design.width) for layer in layers]
+    first = shapes[0]
+    if first is None:
+        raise ValueError(f"layer {layers[0].name!r}: must be a layer that the machine walks")
+    knobs = of_designs([design] * len(layers))
+    bits = Precisions.of([_alike(shape, first, layers[0].name) for shape in shapes])
+    reason = illegal_reasons(knobs)
+    counts = {name: np.zeros(knobs.size, np.int64) for name in COUNTS}
+    walk = _Walk.of(first, knobs, design.width, bits)
+    reason = np.where(reason == "", walk.misfit(), reason)
+    fits = reason == ""
+    if fits.any():
+        best = _best(_Walk.of(first, knobs.take(fits), design.width, bits.take(fits)))
+        for name in COUNTS:
+            counts[name][fits] = best[name]
+    return _record(counts), reason
+
+
+def _alike(shape: Geometry | None, first: Geometry, name: str) -> Geometry:
+    same = None if shape is None else replace(
+        shape, act_bits=first.act_bits, weight_bits=first.weight_bits, out_bits=first.out_bits, acc_bits=first.acc_bits
+    )  # fmt: skip
+    if shape is None or same != first or (shape.out_bits is None) != (first.out_bits is None):
+        raise ValueError(f"layer {name!r}: its versions must differ in bits only")
+    return shape
+
+
 def _nameless(layer: Layer) -> Layer:
     return replace(layer, name="")
 
@@ -121,10 +154,35 @@ def _ceil_div(dividend: Ints | int, divisor: Ints | int) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
+class Precisions:
+    """The bits of a layer on every design, as (designs,) int64 arrays; `out` and `levels` are 0 where raw sums leave."""
+
+    act: Ints
+    weight: Ints
+    out: Ints
+    acc: Ints
+    levels: Ints
+
+    @classmethod
+    def of(cls, shapes: Sequence[Geometry]) -> Precisions:
+        """One row a shape."""
+        columns = [(item.act_bits, item.weight_bits, item.out_bits or 0, item.acc_bits, item.levels) for item in shapes]
+        return cls(*np.array(columns, np.int64).T)
+
+    def take(self, index: Any) -> Precisions:
+        """The rows at `index` (indices, mask or slice)."""
+        return Precisions(*(getattr(self, item.name)[index] for item in fields(Precisions)))
+
+
+@dataclass(frozen=True, slots=True)
 class _Walk:
-    """One layer on designs of one width: (designs,) arrays of what the walk needs, and the candidate tiles and blocks."""
+    """One layer on designs of one width: (designs,) arrays of what the walk needs, and the candidate tiles and blocks.
+
+    `shape` says everything but the bits, which each design may have of its own.
+    """
 
     shape: Geometry
+    bits: Precisions
     knobs: Knobs
     width: int
     words: Ints
@@ -141,22 +199,25 @@ class _Walk:
     blocks: Blocks
 
     @classmethod
-    def of(cls, shape: Geometry, knobs: Knobs, width: int) -> _Walk:
+    def of(cls, shape: Geometry, knobs: Knobs, width: int, bits: Precisions | None = None) -> _Walk:
+        bits = bits or Precisions.of([shape] * knobs.size)
         rows, where = np.unique(knobs.rows, return_inverse=True)
         walks = [reduction(shape, rows=int(row), width=width) for row in rows]
         channel_groups = np.array([walk.channel_groups for walk in walks], np.int64)[where]
         expanded = np.array([walk.expanded for walk in walks], np.int64)[where]
-        streamed = np.array([walk.weight_planes for walk in walks], np.int64)[where]
-        planes = shape.acc_bits + expanded if shape.out_bits is None else np.full_like(expanded, shape.out_bits)
+        # Planes beyond those of the weights do not depend on their bits.
+        streamed = bits.weight + np.array([walk.weight_planes - shape.weight_bits for walk in walks], np.int64)[where]
+        planes = bits.acc + expanded if shape.out_bits is None else bits.out
         return cls(
             shape=shape,
+            bits=bits,
             knobs=knobs,
             width=width,
             words=np.array([walk.words for walk in walks], np.int64)[where],
             weight_planes=streamed,
             expanded=expanded,
             channel_groups=channel_groups,
-            act_passes=_ceil_div(shape.act_bits, knobs.act_lanes),
+            act_passes=_ceil_div(bits.act, knobs.act_lanes),
             weight_passes=_ceil_div(streamed, knobs.weight_lanes),
             out_planes=planes,
             raw_factor=_ceil_div(planes, knobs.max_act_bits) if shape.out_bits is None else np.ones_like(planes),
@@ -167,13 +228,12 @@ class _Walk:
 
     def misfit(self) -> npt.NDArray[np.str_]:
         """Why the smallest tile does not fit, "" where it does."""
-        shape, knobs = self.shape, self.knobs
-        bits = max(shape.act_bits, shape.out_bits or 1)
+        shape, bits, knobs = self.shape, self.bits, self.knobs
         needs = self.needs()
         broken = [
-            bits > knobs.max_act_bits,
-            shape.weight_bits > knobs.max_weight_bits,
-            (shape.acc_bits + self.expanded > knobs.acc_bits) | (shape.vector and shape.acc_bits > VECTOR_BITS),
+            np.maximum(bits.act, bits.out) > knobs.max_act_bits,
+            bits.weight > knobs.max_weight_bits,
+            (bits.acc + self.expanded > knobs.acc_bits) | (shape.vector & (bits.acc > VECTOR_BITS)),
             np.full(knobs.size, overpadded(shape)),
             *(need[:, 0, 0] > getattr(knobs, name) // 2 for name, need in needs.items()),
         ]
@@ -340,13 +400,14 @@ def _maps(walk: _Walk, channel_tiles: Ints, last: Ints, before: Ints, weights: I
             split=split & (store or shape.vector), counts=counts,
         )  # fmt: skip
 
-    acts = moved(walk.input_words(walk.groups, 0) * shape.act_bits, False, [before, every, first])
+    planes_read = walk.bits.act[:, None]
+    acts = moved(walk.input_words(walk.groups, 0) * planes_read, False, [before, every, first])
     planes = walk.out_planes[:, None]
     stores = moved(walk.output_words(walk.groups, 0) * planes, True, [before, every])
     stores_end = moved(walk.output_words(walk.groups, last) * planes, True, [before, every])
     acts_full, acts_all = acts[0], acts[1]
     if shape.vector:
-        acts_end = moved(walk.input_words(walk.groups, last) * shape.act_bits, False, [before, every])
+        acts_end = moved(walk.input_words(walk.groups, last) * planes_read, False, [before, every])
         acts_full, acts_all = others * acts_full + acts_end[0], others * acts_all + acts_end[1]
     stores_full, stores_all = others * stores[0] + stores_end[0], others * stores[1] + stores_end[1]
     return {
@@ -361,14 +422,14 @@ def _maps(walk: _Walk, channel_tiles: Ints, last: Ints, before: Ints, weights: I
 
 def _weight_load(walk: _Walk, first: Ints | int) -> Ints:
     """(designs, tiles) port cycles of the weights and thresholds of a channel tile."""
-    shape, knobs = walk.shape, walk.knobs
+    knobs = walk.knobs
     rows, per_beat = knobs.rows[:, None], np.maximum(1, knobs.port_bits // walk.width)[:, None]
     channels = walk.channels(walk.groups, first)
     full, rest = np.divmod(channels, rows)
     row_beats = full * _ceil_div(rows, per_beat) + _ceil_div(rest, per_beat)
     word_beats = np.maximum(1, walk.width // knobs.port_bits)
     weights = row_beats * (walk.words * walk.weight_planes * word_beats)[:, None]
-    return _run(knobs, weights + channels * shape.levels * _ceil_div(THRESHOLD_BITS, knobs.port_bits)[:, None])
+    return _run(knobs, weights + channels * (walk.bits.levels * _ceil_div(THRESHOLD_BITS, knobs.port_bits))[:, None])
 
 
 def _run(knobs: Knobs, beats: Ints) -> Ints:
@@ -425,13 +486,13 @@ class _Costs:
     def act_words(self) -> Ints:
         """Plane words of activations that cross the port."""
         walk, shape = self.tiling.walk, self.tiling.walk.shape
-        per_pixel = shape.operands * _ceil_div(shape.channels * shape.groups, walk.width) * shape.act_bits
-        return walk.blocks.inside * per_pixel * self.act_reloads
+        per_pixel = shape.operands * _ceil_div(shape.channels * shape.groups, walk.width) * walk.bits.act
+        return walk.blocks.inside * per_pixel[:, None, None] * self.act_reloads
 
     def read_bits(self) -> Ints:
         """Bits read through the port."""
         walk, shape = self.tiling.walk, self.tiling.walk.shape
-        per_channel = walk.words * walk.weight_planes * walk.width + shape.levels * THRESHOLD_BITS
+        per_channel = walk.words * walk.weight_planes * walk.width + walk.bits.levels * THRESHOLD_BITS
         weights = (shape.out_channels * per_channel)[:, None, None] * self.weight_reloads
         return DESCRIPTOR_BITS + weights + self.act_words() * walk.width
 
@@ -517,7 +578,7 @@ def _columns(walk: _Walk, costs: _Costs, choice: Ints) -> dict[str, Ints]:
     counts.update(
         activation_writes=at(costs.act_words()),
         weight_writes=reloads * walk.words * walk.weight_planes,
-        threshold_writes=reloads * walk.shape.levels,
+        threshold_writes=reloads * walk.bits.levels,
         compute_busy=counts["compute_cycles"],
         drain_busy=at(tiling.steps * tiling.drain),
         load_busy=at(costs.load_busy()),
@@ -537,7 +598,7 @@ def _corrections(walk: _Walk, walked: Ints, groups: Ints, channel_tiles: Ints, l
     rows = shape.row_sums * (1 - walk.expanded)
     per_group, changes = np.maximum(1, walk.channel_groups // shape.groups), channel_tiles - 1
     summed = shape.groups + changes - changes * np.gcd(groups, per_group) // per_group
-    windows = walked * walk.words * shape.act_bits * summed
+    windows = walked * walk.words * walk.bits.act * summed
     return {
         "correction_words": rows * windows + shape.column_sums * loaded * walk.words * walk.weight_planes,
         "correction_adds": walked * shape.out_channels * (rows + shape.column_sums),
@@ -554,14 +615,14 @@ def _action_columns(walk: _Walk, walked: Ints, block_steps: Ints) -> dict[str, I
     shape, knobs = walk.shape, walk.knobs
     results, zero = walked * shape.out_channels, np.zeros(knobs.size, np.int64)
     counts = dict.fromkeys((item.name for item in fields(Actions)), zero)
-    counts["threshold_compares"] = results * (shape.out_bits or 0) if shape.thresholds else zero
+    counts["threshold_compares"] = results * walk.bits.out if shape.thresholds else zero
     counts["output_writes"] = walked * _map_words(walk)
     if shape.vector:
         taps = walked * shape.taps * walk.words
-        counts["vector_words"] = taps * shape.act_bits
+        counts["vector_words"] = taps * walk.bits.act
         counts["activation_reads"] = taps * walk.act_passes * knobs.act_lanes
         return counts
-    step, pairs = walk.words * walk.act_passes * walk.weight_passes, shape.act_bits * walk.weight_planes
+    step, pairs = walk.words * walk.act_passes * walk.weight_passes, walk.bits.act * walk.weight_planes
     counts["xnor_words"] = results * walk.words * pairs
     counts["accumulations"] = results * step
     counts["combines"] = results * pairs

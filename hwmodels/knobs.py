@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.design import MAX_ACC_BITS
+from hwmodels.design import MAX_ACC_BITS, Design
 
 Ints = npt.NDArray[np.int64]
 
@@ -67,6 +68,12 @@ class Knobs:
             dataflow=self.dataflow,
             **{name: getattr(self, name)[index] for name in NUMERIC},
         )
+
+
+def of_designs(designs: Sequence[Design]) -> Knobs:
+    """Designs of one kind and dataflow as arrays."""
+    columns = {name: np.array([getattr(item, name) for item in designs], np.int64) for name in NUMERIC}
+    return Knobs(kind=designs[0].kind, dataflow=designs[0].dataflow, **columns)
 
 
 NUMERIC = tuple(item.name for item in fields(Knobs) if item.name not in ("kind", "dataflow"))

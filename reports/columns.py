@@ -171,7 +171,16 @@ BOOKKEEPING = (
     Column("source", "Source"),
 )
 
+BITS = (
+    Column("point", "Point", "id"),
+    Column("loss", "Loss", "", "smaller"),
+    Column("output_noise", "Output noise measured", "", "smaller"),
+    Column("ties", "Assignments"),
+    Column("layer_bits", "Bits of the layers"),
+)
+
 _GROUPS = (
+    BITS,
     IDENTITY,
     QUALITY,
     METRICS,

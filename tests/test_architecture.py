@@ -38,9 +38,17 @@ ALONE = {
     "typer": ("dse/cli.py",),
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
-    "numba": ("dse/skyline.py", "hwmodels/kernels.py", "hwmodels/recurrence.py", "workloads/compiled_"),
+    "numba": (
+        "dse/bits/fronts.py",
+        "dse/skyline.py",
+        "hwmodels/kernels.py",
+        "hwmodels/recurrence.py",
+        "workloads/compiled_",
+    ),
     "llvmlite": ("workloads/compiled_",),
     "onnxruntime": ("workloads/onnx_float.py",),
+    "duckdb": ("dse/query.py",),
+    "optuna": ("dse/samplers/evolution.py",),
 }
 """Packages that only these files may import."""
 HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba", "yaml")

@@ -20,6 +20,7 @@ from workloads.layers import (
     Slice,
     Source,
     check_bits,
+    max_code,
     sources,
 )
 
@@ -171,14 +172,34 @@ def _reads(layer: Layer, bits: Mapping[str, tuple[int, int]], wanted: Mapping[st
 
 def _requantize(node: Node, bits: Mapping[str, tuple[int, int]], wanted: Mapping[str, int]) -> Layer:
     layer, act = node.layer, wanted[node.inputs[0]]
-    if isinstance(layer, Flatten | Concat | Shuffle | Slice):
-        return replace(layer, act_bits=act)
-    if isinstance(layer, Host):
-        return replace(layer, act_bits=act, out_bits=wanted.get(layer.name, layer.out_bits))
     out = None if layer.out_bits is None else wanted.get(layer.name, layer.out_bits)
-    if isinstance(layer, Conv | Dense | MatMul):
-        return replace(layer, act_bits=act, weight_bits=bits.get(layer.name, (0, layer.weight_bits))[1], out_bits=out)
-    return replace(layer, act_bits=act, out_bits=out)
+    return at_bits(layer, act, bits.get(layer.name, (0, getattr(layer, "weight_bits", 0)))[1], out)
+
+
+def at_bits(layer: Layer, act_bits: int, weight_bits: int, out_bits: int | None) -> Layer:
+    """A layer with other bits, those that it has. What belongs to unsigned codes follows them: padding with the lowest code, which
+    is their zero, and offsets of 2^bits - 1.
+
+    Raises ValueError for bits that the layer cannot have: a pad code that is no code of so few bits, ternary weights of other planes.
+    """
+    if isinstance(layer, Flatten | Concat | Shuffle | Slice):
+        return replace(layer, act_bits=act_bits)
+    if isinstance(layer, Host):
+        return replace(layer, act_bits=act_bits, out_bits=layer.out_bits if out_bits is None else out_bits)
+    if not isinstance(layer, Conv | Dense | MatMul):
+        return replace(layer, act_bits=act_bits, out_bits=out_bits)
+    offset = _followed(layer.weight_offset, layer.weight_bits, weight_bits)
+    if isinstance(layer, MatMul):
+        own = _followed(layer.act_offset, layer.act_bits, act_bits)
+        layer = replace(layer, act_bits=act_bits, act_offset=own)
+    elif isinstance(layer, Conv) and layer.pad_code is not None:
+        layer = replace(layer, act_bits=act_bits, pad_code=-_followed(-layer.pad_code, layer.act_bits, act_bits))
+    return replace(layer, act_bits=act_bits, weight_bits=weight_bits, out_bits=out_bits, weight_offset=offset)
+
+
+def _followed(value: int, before: int, after: int) -> int:
+    """The largest code of so many bits becomes that of other bits; any other value stays."""
+    return max_code(after) if value == max_code(before) else value
 
 
 def _check_meeting(node: Node, known: Mapping[str, tuple[Shape, int | None]]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from workloads.calibration import Floats, Values, find_steps, quantized, sqnr_db
 from workloads.encoded import EncodedNetwork
-from workloads.onnx_float_maps import Precision, maps_to_quantize, weighted
+from workloads.onnx_float_maps import Precision, codes_read, maps_to_quantize, weighted
 from workloads.onnx_graph import Array, Graph, GraphNode, graph_of, read_model
 from workloads.onnx_import import translate
 from workloads.onnx_qlinear import QLINEAR
@@ -68,6 +68,16 @@ def quantize_model(
         for node in weighted(graph)
     ]
     return surgery.finished(), fits
+
+
+def layer_fits(
+    path: str | Path, precision: Precision, images: Array, *, method: str = "mse"
+) -> list[tuple[str, Fit, Fit]]:
+    """For every layer with weights its name, the fit of the codes that it reads, and that of its weights."""
+    content, model = read_model(Path(path))
+    graph = graph_of(Path(path), content, model)
+    fits = {(fit.kind, fit.tensor): fit for fit in quantize_model(graph, model, precision, images, method)[1]}
+    return [(name, fits["activation", read], fits["weight", name]) for name, read in codes_read(graph).items()]
 
 
 def _check(graph: Graph, precision: Precision, images: Array) -> None:

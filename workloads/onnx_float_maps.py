@@ -61,7 +61,14 @@ def maps_to_quantize(graph: Graph, precision: Precision) -> Iterator[tuple[str, 
     walk = _Walk(graph, precision)
     for node in graph.nodes:
         walk.visit(node)
+    walk.settle()
     yield from ((name, bits or precision.uniform[0]) for name, bits in walk.bits.items())
+
+
+def codes_read(graph: Graph) -> dict[str, str]:
+    """The tensor whose codes every layer with weights reads, by the layer's name."""
+    walk = _Walk(graph, Precision((1, 1), {}))
+    return {node.name: walk.reads(node) for node in weighted(graph)}
 
 
 @dataclass
@@ -95,6 +102,33 @@ class _Walk:
             for name in live:
                 if codes or self._needs_codes(node, self._origin(name)):
                     self._ask(name, 0)
+
+    def settle(self) -> None:
+        """Maps that nobody asked for bits take those that are asked of what is made of them, or those of the map they are added to.
+
+        A layer that hands codes on asks for what is asked of it, as `workloads.network.with_bits` has it.
+        """
+        for node in reversed(self.graph.nodes):
+            read = [self._origin(name) for name in node.inputs if name and name not in self.graph.constants]
+            joined = node.op in ("Add", "Sub") and len(read) == 2
+            if not joined and node.op not in READING:
+                continue
+            known = [self.bits.get(self._made(node.outputs[0]), 0), *(self.bits.get(name, 0) for name in read)]
+            wanted = next((bits for bits in known if bits), 0)
+            self.bits.update({name: wanted for name in read if self.bits.get(name) == 0})
+
+    def _made(self, name: str) -> str:
+        """The tensor that becomes codes of what a node makes: behind the constants and functions of one reader each."""
+        while name not in self.bits:
+            readers = [node for node in self.graph.nodes if name in node.inputs]
+            if len(readers) != 1 or (readers[0].op not in AFFINE and not _passes(readers[0])):
+                break
+            name = readers[0].outputs[0]
+        return name
+
+    def reads(self, node: GraphNode) -> str:
+        """The tensor whose codes a node reads first."""
+        return self._origin(node.inputs[0])
 
     def _needs_codes(self, node: GraphNode, origin: str) -> bool:
         """Whether a node that could take sums must read codes here: what the host makes, what has two readers, a joined input."""

@@ -20,22 +20,17 @@ from hwmodels.batch import COUNTS
 from hwmodels.cost import Cost, price
 from hwmodels.design import Design, illegal
 from hwmodels.geometry import geometry
-from hwmodels.knobs import ILLEGAL, NUMERIC, Knobs, illegal_reasons
+from hwmodels.knobs import ILLEGAL, illegal_reasons, of_designs
 from hwmodels.mapping import Mapping, Misfit
 from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES
 from tests.agreement.walk import Walk, up, window
 from tests.hwmodels.samples import random_any_layer, random_design
-from workloads.layers import Conv, Dense, Flatten, Layer
+from workloads.layers import Contraction, Conv, Dense, Flatten, Layer, sums
+from workloads.network import at_bits
 from workloads.zoo import NETWORKS
 
 MODES = [(kind, dataflow) for kind in ("array", "mac") for dataflow in ("weight", "activation", "best")]
-
-
-def knobs(designs: Sequence[Design]) -> Knobs:
-    """Columns of designs that share kind and dataflow."""
-    columns = {name: np.array([getattr(design, name) for design in designs], np.int64) for name in NUMERIC}
-    return Knobs(kind=designs[0].kind, dataflow=designs[0].dataflow, **columns)
 
 
 def designs_of(kind: str, dataflow: str, count: int, seed: int = 0, **changes: Any) -> list[Design]:
@@ -65,7 +60,7 @@ def scalar(layers: Sequence[Layer], design: Design) -> tuple[list[Activity], str
 
 def check(layers: Sequence[Layer], designs: Sequence[Design]) -> int:
     """Compare all counts of all layers on all designs; the number of feasible designs."""
-    many = batch.evaluate(layers, knobs(designs))
+    many = batch.evaluate(layers, of_designs(designs))
     columns = [flat(activity) for activity in many.layers]
     for index, design in enumerate(designs):
         wanted, reason = scalar(layers, design)
@@ -105,6 +100,42 @@ def test_whole_networks_equal_the_scalar_form(name: str, kind: str) -> None:
     assert check(network.layers, designs) > 0
 
 
+@pytest.mark.parametrize(("kind", "dataflow"), MODES)
+def test_versions_of_a_layer_at_other_bits_equal_the_scalar_form(kind: str, dataflow: str) -> None:
+    rng, feasible = Random(f"bits {kind} {dataflow}"), 0
+    for seed in range(12):
+        layer, design = random_any_layer(rng), designs_of(kind, dataflow, 1, seed)[0]
+        versions = [_at_bits(layer, rng) for _ in range(16)]
+        activity, reasons = batch.evaluate_alike(versions, design)
+        columns = flat(activity)
+        for index, version in enumerate(versions):
+            wanted, reason = scalar([version], design)
+            assert reasons[index] == reason, (version, design)
+            got = {name: int(column[index]) for name, column in columns.items()}
+            assert got == (dict.fromkeys(COUNTS, 0) if reason else flat(wanted[0])), (version, design)
+            feasible += not reason
+    assert feasible > 60
+
+
+def _at_bits(layer: Layer, rng: Random) -> Layer:
+    """Without a pad code that few bits could not have, and ternary weights as they are."""
+    act = rng.randint(1, 5)
+    if isinstance(layer, Conv) and layer.pad_code is not None:
+        layer = replace(layer, pad_code=1)
+    out = rng.randint(1, 5) if sums(layer) else act
+    kept = getattr(layer, "ternary", False)
+    weight = layer.weight_bits if isinstance(layer, Contraction) and kept else rng.randint(1, 5)
+    return at_bits(layer, act, weight, None if layer.out_bits is None else out)
+
+
+def test_versions_must_be_of_one_layer() -> None:
+    rng = Random(1)
+    with pytest.raises(ValueError, match="its versions must differ in bits only"):
+        batch.evaluate_alike([random_any_layer(rng) for _ in range(3)], Design())
+    with pytest.raises(ValueError, match="must be a layer that the machine walks"):
+        batch.evaluate_alike([Flatten(name="flat", in_shape=(2, 2, 2), act_bits=2)], Design())
+
+
 REASONS = ("max_act_bits", "max_weight_bits", "acc_bits", "weight_depth", "threshold_depth", "act_depth", "out_depth")
 
 
@@ -128,7 +159,7 @@ def test_the_first_layer_that_does_not_fit_gives_the_reason() -> None:
     wide = Conv(name="a", in_shape=(8, 3, 3), out_channels=8, kernel=(1, 1), act_bits=8, weight_bits=1, out_bits=1)
     deep = replace(wide, name="b", in_shape=(4096, 3, 3), act_bits=1)
     design = Design(rows=8, width=8, max_act_bits=4, weight_depth=64)
-    assert [batch.evaluate(order, knobs([design])).reason[0] for order in ([wide, deep], [deep, wide])] == [
+    assert [batch.evaluate(order, of_designs([design])).reason[0] for order in ([wide, deep], [deep, wide])] == [
         "max_act_bits",
         "weight_depth",
     ]
@@ -136,7 +167,7 @@ def test_the_first_layer_that_does_not_fit_gives_the_reason() -> None:
 
 def test_flatten_costs_no_record_even_if_no_design_is_legal() -> None:
     layers: list[Layer] = [Flatten(name="flatten", in_shape=(4, 2, 2), act_bits=1)]
-    legal, broken = knobs([Design()]), replace(knobs([Design()]), rows=np.array([24]), width=np.array([64]))
+    legal, broken = of_designs([Design()]), replace(of_designs([Design()]), rows=np.array([24]), width=np.array([64]))
     assert batch.evaluate(layers, legal).layers == ()
     assert list(batch.evaluate(layers, broken).reason) == [ILLEGAL[0]]
     assert batch.evaluate(layers, broken).layers == ()
@@ -146,7 +177,7 @@ def test_infeasible_designs_have_zeros_in_every_layer() -> None:
     """`Evaluated.layers`: zeros where infeasible, also in the layers before the one that does not fit."""
     small = Conv(name="a", in_shape=(8, 3, 3), out_channels=8, kernel=(1, 1), act_bits=1, weight_bits=1, out_bits=1)
     large = replace(small, name="b", in_shape=(4096, 3, 3))
-    many = batch.evaluate([small, large], knobs([Design(rows=8, width=8, weight_depth=64)]))
+    many = batch.evaluate([small, large], of_designs([Design(rows=8, width=8, weight_depth=64)]))
     assert list(many.reason) == ["weight_depth"]
     assert [int(layer.cycles.total[0]) for layer in many.layers] == [0, 0]  # type: ignore[index]
 
@@ -230,7 +261,7 @@ def test_prices_of_arrays_are_prices_of_scalars(name: str, kind: str, memory: st
         design = replace(design, clock_mhz=clock, memory_kib=kib, weight_depth=rng.choice((2048, 8192)), act_depth=2048)
         design = replace(design, out_depth=rng.choice((128, 1024)), threshold_depth=rng.choice((128, 1024)))
         designs.append(replace(design, technology=name))
-    columns = knobs(designs)
+    columns = of_designs(designs)
     activity = batch.total(batch.evaluate([layer, layer], columns).layers)
     build = Build(
         knobs=columns,
@@ -252,7 +283,7 @@ def test_accumulator_widths_agree() -> None:
         Design(rows=1, width=width, port_bits=width, weight_depth=depth, max_act_bits=m, max_weight_bits=k)
         for width, depth, m, k in grid
     ]
-    assert knobs(designs).acc_bits.tolist() == [design.acc_bits for design in designs]
+    assert of_designs(designs).acc_bits.tolist() == [design.acc_bits for design in designs]
 
 
 @pytest.mark.parametrize("kind", ["array", "mac"])
@@ -263,7 +294,7 @@ def test_illegal_machines_are_refused_alike(kind: str) -> None:
     grid = list(product((1, 6, 8, 24, 64), (4, 8, 64), (12, 64), (1, 2, 5), (1, 3, 8), (1, 4), (1, 4, 8)))
     names = ("rows", "width", "port_bits", "lanes_a", "lanes_w", "max_act_bits", "max_weight_bits")
     columns = {name: np.array([point[i] for point in grid], np.int64) for i, name in enumerate(names)}
-    reasons = illegal_reasons(replace(knobs([Design(kind=kind)] * len(grid)), **columns))  # type: ignore[arg-type]
+    reasons = illegal_reasons(replace(of_designs([Design(kind=kind)] * len(grid)), **columns))  # type: ignore[arg-type]
     for point, reason in zip(grid, reasons, strict=True):
         values = dict(zip(names, point, strict=True))
         if reason == "":

@@ -12,7 +12,7 @@ from workloads.encoded import EncodedNetwork
 from workloads.encoding import Codes
 from workloads.files import network_from_header, network_header
 from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool
-from workloads.network import Input, Network, Node, with_bits
+from workloads.network import Input, Network, Node, at_bits, with_bits
 
 FIRST = Conv(
     name="first", in_shape=(2, 5, 4), out_channels=3, kernel=(2, 3), padding=(1, 1, 0, 1), act_bits=8, weight_bits=1,
@@ -62,6 +62,15 @@ def test_with_bits_changes_producers_with_their_readers() -> None:
     assert weight_bits["head"] == 2
     assert by_name["head"].out_bits is None
     assert with_bits(NETWORK, {}) == NETWORK
+
+
+def test_padding_with_the_lowest_code_follows_the_bits() -> None:
+    first = replace(FIRST, padding=(1, 1, 1, 1), act_bits=3, pad_code=-7)
+    assert at_bits(first, 2, 1, 2) == replace(first, act_bits=2, weight_bits=1, out_bits=2, pad_code=-3)
+    one = replace(first, pad_code=1)
+    assert at_bits(one, 8, 1, 2) == replace(one, act_bits=8, weight_bits=1, out_bits=2)
+    with pytest.raises(ValueError, match="pad_code must be an odd integer in"):
+        at_bits(replace(first, pad_code=5), 2, 1, 2)
 
 
 def test_with_bits_refuses_what_does_not_exist_or_disagrees() -> None:
