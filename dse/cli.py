@@ -73,7 +73,7 @@ def main() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     if code in (INTERRUPTED, ENDED):
-        _fail("interrupted; a sweep keeps what it has finished, run it again with --resume", code)
+        _fail("interrupted; what is finished is kept, run it again with --resume", code)
     sys.exit(code)
 
 
@@ -565,6 +565,44 @@ def rtl(
             print(line)
     except ToolError as error:
         _fail(str(error), 2)
+
+
+@app.command()
+def characterize(
+    target: Annotated[str, typer.Argument(help="xc7, xcup, ecp5 or ice40; with --liberty, any name.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Table (.csv) to write, point by point.")],
+    liberty: Annotated[
+        list[Path] | None, typer.Option(help="Standard cells (.lib or .lib.gz) to synthesize for; repeat it.")
+    ] = None,
+    points: Annotated[str, typer.Option(help="full, enough to fit, or small, to try a target.")] = "full",
+    workers: Workers = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the table that is there.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that a point may take.")] = 900.0,
+    yosys: Annotated[
+        str | None, typer.Option(help="path, pyosys or yowasp [default: the first that is there].")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Synthesize the engine and its blocks for a target, and fit areas to what came out."""
+    from dse.characterize import characterize as run_characterize
+    from dse.fits import fit_table
+    from hwmodels.synthesis.yosys import ToolError
+
+    try:
+        with _progress("characterize", "points") as progress:
+            done = run_characterize(
+                target, output, liberty=liberty or (), points=points, workers=workers, resume=resume,
+                timeout_s=timeout, yosys=yosys, progress=progress,
+            )  # fmt: skip
+    except ToolError as error:
+        _fail(str(error), 2)
+    if as_json:
+        _print_json({**done.summary, "errors": _records(fit_table(done.table))})
+    else:
+        _print_table(fit_table(done.table), False)
+        print(done.words)
+    if done.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

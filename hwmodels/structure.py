@@ -1,0 +1,179 @@
+"""What the engine is built of, counted from its RTL: adders along the actual popcount tree, registers, multiplexers.
+
+Every function takes one design (`Design`) or many (`hwmodels.knobs.Knobs`) and gives the features of one block as a
+(features,) tuple of numbers or of arrays over designs. Area models multiply them with coefficients fitted to synthesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from hwmodels.design import Design
+from hwmodels.knobs import Knobs
+from hwmodels.mapping import VECTOR_BITS
+from hwmodels.rtl.package import plane_gaps
+
+Number = Any
+Machine = Design | Knobs
+Features = dict[str, Number]
+
+
+@cache
+def popcount_adders(width: int) -> tuple[int, int]:
+    """(full adders that take three bits of one weight, bits of the adders that join sums and carries) of `popcount.sv`.
+
+    popcount(W) = popcount(sums of W // 3 full adders) + 2 popcount(their carries) + the bits left over.
+    """
+    if width < 4:
+        return (width // 3, int(width == 2))
+    triples, left = divmod(width, 3)
+    sums, carries = popcount_adders(triples + left // 2), popcount_adders(triples)
+    joined = width.bit_length() - 1 + (left > 0)
+    return (triples + sums[0] + carries[0], joined + sums[1] + carries[1])
+
+
+def count_bits(k: Machine) -> Number:
+    """Bits of the count of one word."""
+    return _each(k.width, int.bit_length)
+
+
+def sum_bits(k: Machine) -> Number:
+    """Bits of the weighted sum of a PE's branches."""
+    return count_bits(k) + k.act_lanes + k.weight_lanes + 1
+
+
+def shifts(k: Machine) -> Number:
+    """By how many different amounts the accumulator may move up, zero included."""
+    return _each_row(lambda *knobs: len(plane_gaps(*knobs)), k.max_act_bits, k.max_weight_bits, k.lanes_a, k.lanes_w)
+
+
+def pe(k: Machine) -> Features:
+    """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator."""
+    branches = k.lanes_a * k.lanes_w
+    return {
+        "xnor": branches * k.width,
+        "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
+        "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
+        "count bit": branches * count_bits(k),
+        "combining adder bit": (branches - 1) * sum_bits(k),
+        "sum bit": sum_bits(k),
+        "accumulator bit": k.acc_bits,
+        "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
+        "constant": _one(k),
+    }
+
+
+def pe_mac(k: Machine) -> Features:
+    """A multiplier PE: W products of M + 1 by K + 1 bits, an adder tree, the accumulator."""
+    m, n = k.max_act_bits, k.max_weight_bits
+    return {
+        "product bit squared": k.width * m * n,
+        "product bit": k.width * (m + n + 2),
+        "element": k.width,
+        "tree bit": m + n + 2 + count_bits(k),
+        "accumulator bit": k.acc_bits,
+    }
+
+
+def post_unit(k: Machine) -> Features:
+    """One row's thresholds: A stages of a comparator, with value and channel group passing through."""
+    group_bits = _each(k.threshold_depth - 1, int.bit_length)
+    return {
+        "compared bit": k.max_act_bits * k.acc_bits,
+        "group bit": k.max_act_bits * group_bits,
+        "accumulator bit": k.acc_bits,
+        "code bit squared": k.max_act_bits * k.max_act_bits,
+    }
+
+
+def grid(k: Machine) -> Features:
+    """What the grid has beside its PEs: hold registers, pads, masks, the issue on its way."""
+    return {
+        "hold bit": k.rows * k.cols * k.acc_bits,
+        "padded bit": k.cols * k.act_lanes * k.width,
+        "mask bit": k.width,
+        "constant": _one(k),
+    }
+
+
+def vector_unit(k: Machine) -> Features:
+    """W lanes of a wide adder and comparator, the planes gathered so far, the choice of a column."""
+    return {
+        "lane bit": k.width * np.minimum(VECTOR_BITS, k.acc_bits),
+        "plane bit": k.width * k.max_act_bits,
+        "chosen bit": k.cols * k.act_lanes * k.width,
+        "constant": _one(k),
+    }
+
+
+def writer(k: Machine) -> Features:
+    """Counters and addresses, and the choice of a plane of a word."""
+    return {"plane bit": np.maximum(k.rows, k.width) * k.max_act_bits, "mask bit": k.width, "constant": _one(k)}
+
+
+def sequencer(k: Machine) -> Features:
+    """Counters and addresses, and a pointer for each activation group."""
+    return {"activation group": _groups(k), "constant": _one(k)}
+
+
+def columns(k: Machine) -> Features:
+    """Two pairs of coordinates a column, and their comparison with the map."""
+    return {"column": k.cols, "constant": _one(k)}
+
+
+def constant(k: Machine) -> Features:
+    """A unit that no knob changes by much."""
+    return {"constant": _one(k)}
+
+
+def glue(k: Machine) -> Features:
+    """What the engine's top adds: assembly of words, write enables, the choice between grid and vector unit, codes on their way."""
+    return {
+        "row value bit": k.rows * k.acc_bits,
+        "row": k.rows,
+        "column": k.cols,
+        "stage": k.max_act_bits,
+        "word bit": k.width,
+    }
+
+
+UNITS: Mapping[str, Callable[[Machine], Features]] = {
+    "pe": pe, "pe_mac": pe_mac, "grid": grid, "columns": columns, "vector_unit": vector_unit, "post_unit": post_unit, "drain": constant,
+    "sequencer": sequencer, "loader": constant, "writer": writer, "controller": constant, "glue": glue,
+}  # fmt: skip
+"""Features of every unit of the engine; `glue` is what lies between the units."""
+
+
+def counts(k: Machine) -> dict[str, Number]:
+    """How many of each unit an engine has."""
+    pes = k.rows * k.cols
+    one = _one(k)
+    return {name: one for name in UNITS if name not in ("pe", "pe_mac", "post_unit")} | {
+        "pe_mac" if k.kind == "mac" else "pe": pes,
+        "post_unit": k.rows * one,
+    }
+
+
+def _groups(k: Machine) -> Number:
+    return -(-k.max_act_bits // k.act_lanes)
+
+
+def _one(k: Machine) -> Number:
+    return np.ones_like(k.rows)
+
+
+def _each(values: Number, function: Callable[[int], int]) -> Number:
+    """A function of one integer, of a number or of every distinct entry of an array."""
+    return _each_row(function, values)
+
+
+def _each_row(function: Callable[..., int], *columns: Number) -> Number:
+    """A function of integers, of numbers or of every distinct row of arrays."""
+    if np.ndim(columns[0]) == 0:
+        return function(*(int(value) for value in columns))
+    rows, where = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    return np.array([function(*row) for row in rows.tolist()])[where]
