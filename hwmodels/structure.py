@@ -68,25 +68,29 @@ def pe(k: Machine) -> Features:
 
 
 def pe_mac(k: Machine) -> Features:
-    """A multiplier PE: W products of M + 1 by K + 1 bits, an adder tree, the accumulator."""
+    """A multiplier PE: W products of odd codes, their registers, an adder tree, the accumulator.
+
+    Where no code has more than two bits, synthesis finds one product bit that repeats another.
+    """
     m, n = k.max_act_bits, k.max_weight_bits
+    product = m + n + 1 - np.where(np.maximum(m, n) <= 2, 1, 0)
     return {
-        "product bit squared": k.width * m * n,
-        "product bit": k.width * (m + n + 2),
-        "element": k.width,
-        "tree bit": m + n + 2 + count_bits(k),
+        "partial product bit": k.width * m * n,
+        "product bit": k.width * product,
+        "sign extension bit": k.width * count_bits(k),
+        "sum bit": m + n + 1 + count_bits(k),
         "accumulator bit": k.acc_bits,
     }
 
 
 def post_unit(k: Machine) -> Features:
-    """One row's thresholds: A stages of a comparator, with value and channel group passing through."""
+    """One row's thresholds: A stages of a comparator, with value, channel group and code passing through."""
     group_bits = _each(k.threshold_depth - 1, int.bit_length)
     return {
         "compared bit": k.max_act_bits * k.acc_bits,
-        "group bit": k.max_act_bits * group_bits,
+        "group bit": (k.max_act_bits - 1) * group_bits,
+        "code bit": k.max_act_bits * (k.max_act_bits + 2),
         "accumulator bit": k.acc_bits,
-        "code bit squared": k.max_act_bits * k.max_act_bits,
     }
 
 
@@ -101,11 +105,10 @@ def grid(k: Machine) -> Features:
 
 
 def vector_unit(k: Machine) -> Features:
-    """W lanes of a wide adder and comparator, the planes gathered so far, the choice of a column."""
+    """W lanes of a wide adder and comparator, and the planes gathered so far."""
     return {
         "lane bit": k.width * np.minimum(VECTOR_BITS, k.acc_bits),
         "plane bit": k.width * k.max_act_bits,
-        "chosen bit": k.cols * k.act_lanes * k.width,
         "constant": _one(k),
     }
 

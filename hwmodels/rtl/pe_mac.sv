@@ -19,7 +19,7 @@ module pe_mac #(
   input  logic                      first_i,
   output logic signed [AccBits-1:0] acc_o
 );
-  localparam int unsigned ProductW = LanesA + LanesW + 2;
+  localparam int unsigned ProductW = LanesA + LanesW + 1;
   localparam int unsigned SumW = ProductW + $clog2(Width + 1);
 
   logic [Width*ProductW-1:0] product_q;

@@ -34,9 +34,9 @@ _MAC_ENGINES = ((4, 2, 16, 2, 2, 2, 256, 32),)
 _BANKS = ((16, 1, 64), (32, 1, 128), (32, 2, 256), (64, 1, 512), (64, 2, 1024), (32, 1, 2048))
 # How many of the frames each unit is synthesized for.
 _UNITS = {
-    "grid": 5,
-    "vector_unit": 5,
-    "writer": 4,
+    "grid": 7,
+    "vector_unit": 7,
+    "writer": 5,
     "sequencer": 3,
     "loader": 2,
     "columns": 2,
