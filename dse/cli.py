@@ -610,10 +610,16 @@ def validate(
     as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40
 ) -> None:
     """Run the agreements between the levels of truth and print how far each is from the one below."""
+    from dse.fits import shipped_fits
     from dse.validation import validate as run_validate
 
-    table = run_validate(cases=cases)
-    _print_table(table, as_json)
+    table, fits = run_validate(cases=cases), shipped_fits()
+    if as_json:
+        _print_json({"agreements": _records(table), "fits": _records(fits)})
+    else:
+        _print_table(table, False)
+        print("\nfitted to synthesis: relative errors on points held out, and on the largest from the smaller ones")
+        _print_table(fits, False)
     if not table["agrees"].all():
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hwmodels.areas import RESOURCES, fit, measured
 from hwmodels.structure import UNITS
-from hwmodels.synthesis.table import DONE, Row, Table
+from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
 
 COLUMNS = ("target", "resource", "block", "points", "median", "p95", "worst", "worst_largest")
 BLOCKS = (*(unit for unit in UNITS if unit != "glue"), "frame", "engine")
@@ -20,6 +20,11 @@ def fit_table(table: Table) -> pd.DataFrame:
     """Relative errors by resource and block: of points held out, each in one of three fits, and of the largest third of
     every block predicted from the smaller two; NaN where the block has too few points to hold any out. Empty without a fit."""
     return pd.DataFrame(list(_rows(table)), columns=list(COLUMNS))
+
+
+def shipped_fits() -> pd.DataFrame:
+    """The same of every target whose table comes with the package."""
+    return pd.concat([fit_table(shipped_table(name)) for name in shipped()], ignore_index=True)
 
 
 def _rows(table: Table) -> Iterator[dict[str, object]]:

@@ -1,7 +1,8 @@
 """Areas and resources fitted to synthesis: structural features of every unit times coefficients, with the range of the fit.
 
-The coefficients are the non-negative least squares, relative to what was measured, over the points of a characterization
-table: each unit by itself, then `glue` over the engines and frames less the units in them. Nothing else is learned.
+The coefficients are least squares, relative to what was measured, over the points of a characterization table: each unit by
+itself and none negative, then `glue` over the engines and frames less the units in them, of either sign, because units share
+registers when an engine is flattened. Nothing else is learned.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.design import Design
-from hwmodels.structure import UNITS, Machine, Number, counts
+from hwmodels.structure import CONSTANT, REGISTER, UNITS, Machine, Number, counts
 from hwmodels.synthesis.table import Row, Table, shipped_table
 
 Floats = npt.NDArray[np.float64]
+Solver = Callable[[Floats, Floats], Floats]
 RESOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType({"asic": ("area_um2", "ff"), "fpga": ("lut", "ff", "dsp")})
 """What is fitted, by kind of technology. LUTs include those used as shift registers and small memories."""
 PES = {"array": "pe", "mac": "pe_mac"}
@@ -97,26 +98,33 @@ def _coefficients(rows: Sequence[Row], resource: str, target: str) -> dict[str, 
                 f"target {target}: a fit needs a finished point of every unit, but there is none of {unit}"
             )
         values = np.array([measured(row, resource) for row in points])
-        found[unit] = _solve(UNITS[unit], [row.point.design for row in points], values, values)
+        found[unit] = _solve(_table(unit, resource, points), values, values, non_negative)
     wholes = [row for row in rows if row.point.block in PARTS]
     if not wholes:
         raise ValueError(f"target {target}: a fit needs a finished frame or engine, but there is none")
     known = Fit(target, {resource: {**found, "glue": {}}}, {})
     values = np.array([measured(row, resource) for row in wholes])
     parts = np.array([float(known.block(resource, row.point.block, row.point.design)) for row in wholes])
-    found["glue"] = _solve(UNITS["glue"], [row.point.design for row in wholes], values - parts, values)
+    found["glue"] = _solve(_table("glue", resource, wholes), values - parts, values, _least_squares)
     return found
 
 
-def _solve(
-    features: Callable[[Machine], Mapping[str, Number]], designs: Sequence[Design], values: Floats, scale: Floats
-) -> dict[str, float]:
-    """Coefficients by feature, none negative: least squares of (features x - values) / scale."""
-    table = [features(design) for design in designs]
+def _table(unit: str, resource: str, rows: Sequence[Row]) -> list[dict[str, float]]:
+    """Features of every row's design; flip-flops have no others than those that are counted."""
+    found = [{name: float(value) for name, value in UNITS[unit](row.point.design).items()} for row in rows]
+    return [{name: row[name] for name in row if resource != "ff" or name in (REGISTER, CONSTANT)} for row in found]
+
+
+def _solve(table: Sequence[Mapping[str, float]], values: Floats, scale: Floats, solver: Solver) -> dict[str, float]:
+    """Coefficients by feature: least squares of (features x - values) / scale."""
     names = list(table[0])
     weights = 1.0 / np.maximum(scale, 1.0)
-    matrix = np.array([[float(row[name]) for name in names] for row in table]) * weights[:, None]
-    return dict(zip(names, non_negative(matrix, values * weights).tolist(), strict=True))
+    matrix = np.array([[row[name] for name in names] for row in table]) * weights[:, None]
+    return dict(zip(names, solver(matrix, values * weights).tolist(), strict=True))
+
+
+def _least_squares(matrix: Floats, values: Floats) -> Floats:
+    return np.asarray(np.linalg.lstsq(matrix, values, rcond=None)[0])
 
 
 def non_negative(matrix: Floats, values: Floats) -> Floats:

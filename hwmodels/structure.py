@@ -21,6 +21,9 @@ Number = Any
 Machine = Design | Knobs
 Features = dict[str, Number]
 
+REGISTER, CONSTANT = "register bit", "constant"
+"""Flip-flops that are counted, and what no knob changes: the only features that flip-flops are fitted with."""
+
 
 @cache
 def popcount_adders(width: int) -> tuple[int, int]:
@@ -55,41 +58,43 @@ def pe(k: Machine) -> Features:
     """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator."""
     branches = k.lanes_a * k.lanes_w
     return {
-        "xnor": branches * k.width,
+        REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits,
         "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
-        "count bit": branches * count_bits(k),
         "combining adder bit": (branches - 1) * sum_bits(k),
         "sum bit": sum_bits(k),
         "accumulator bit": k.acc_bits,
         "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
-        "constant": _one(k),
     }
 
 
 def pe_mac(k: Machine) -> Features:
-    """A multiplier PE: W products of odd codes, their registers, an adder tree, the accumulator.
+    """A multiplier PE: W products of odd codes, an adder tree, the accumulator.
 
-    Where no code has more than two bits, synthesis finds one product bit that repeats another.
+    A product of codes of at most two bits is a truth table of at most four inputs, and one of its bits repeats another; wider
+    codes take max(M, K) (min(M, K) - 1) adder bits.
     """
     m, n = k.max_act_bits, k.max_weight_bits
-    product = m + n + 1 - np.where(np.maximum(m, n) <= 2, 1, 0)
+    small = np.where(np.maximum(m, n) <= 2, 1, 0)
+    wide = k.width * (1 - small)
     return {
-        "partial product bit": k.width * m * n,
-        "product bit": k.width * product,
-        "sign extension bit": k.width * count_bits(k),
-        "sum bit": m + n + 1 + count_bits(k),
+        REGISTER: k.width * (m + n + 1 - small) + m + n + 1 + count_bits(k) + k.acc_bits,
+        "truth table input": k.width * small * (m + n),
+        "multiplier": wide,
+        "multiplier code bit": wide * (m + n),
+        "multiplier adder bit": wide * np.maximum(m, n) * (np.minimum(m, n) - 1),
         "accumulator bit": k.acc_bits,
     }
 
 
 def post_unit(k: Machine) -> Features:
     """One row's thresholds: A stages of a comparator, with value, channel group and code passing through."""
-    group_bits = _each(k.threshold_depth - 1, int.bit_length)
+    group_bits = (k.max_act_bits - 1) * _each(k.threshold_depth - 1, int.bit_length)
+    code_bits = k.max_act_bits * (k.max_act_bits + 2)
     return {
+        REGISTER: k.max_act_bits * k.acc_bits + group_bits + code_bits,
         "compared bit": k.max_act_bits * k.acc_bits,
-        "group bit": (k.max_act_bits - 1) * group_bits,
-        "code bit": k.max_act_bits * (k.max_act_bits + 2),
+        "code bit": code_bits,
         "accumulator bit": k.acc_bits,
     }
 
@@ -97,51 +102,51 @@ def post_unit(k: Machine) -> Features:
 def grid(k: Machine) -> Features:
     """What the grid has beside its PEs: hold registers, pads, masks, the issue on its way."""
     return {
-        "hold bit": k.rows * k.cols * k.acc_bits,
+        REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k),
         "padded bit": k.cols * k.act_lanes * k.width,
         "mask bit": k.width,
-        "constant": _one(k),
+        CONSTANT: _one(k),
     }
 
 
 def vector_unit(k: Machine) -> Features:
     """W lanes of a wide adder and comparator, and the planes gathered so far."""
+    lane_bits = k.width * np.minimum(VECTOR_BITS, k.acc_bits)
     return {
-        "lane bit": k.width * np.minimum(VECTOR_BITS, k.acc_bits),
+        REGISTER: 2 * lane_bits + k.width * k.max_act_bits,
+        "lane bit": lane_bits,
         "plane bit": k.width * k.max_act_bits,
-        "constant": _one(k),
+        CONSTANT: _one(k),
     }
 
 
 def writer(k: Machine) -> Features:
     """Counters and addresses, and the choice of a plane of a word."""
-    return {"plane bit": np.maximum(k.rows, k.width) * k.max_act_bits, "mask bit": k.width, "constant": _one(k)}
+    return {"plane bit": np.maximum(k.rows, k.width) * k.max_act_bits, CONSTANT: _one(k)}
 
 
 def sequencer(k: Machine) -> Features:
-    """Counters and addresses, and a pointer for each activation group."""
-    return {"activation group": _groups(k), "constant": _one(k)}
+    """Counters and addresses, and a pointer of 20 bits for each activation group."""
+    return {REGISTER: 20 * -(-k.max_act_bits // k.act_lanes), CONSTANT: _one(k)}
 
 
 def columns(k: Machine) -> Features:
-    """Two pairs of coordinates a column, and their comparison with the map."""
-    return {"column": k.cols, "constant": _one(k)}
+    """Two pairs of 16-bit coordinates a column, and their comparison with the map."""
+    return {REGISTER: 64 * k.cols, CONSTANT: _one(k)}
 
 
 def constant(k: Machine) -> Features:
     """A unit that no knob changes by much."""
-    return {"constant": _one(k)}
+    return {CONSTANT: _one(k)}
 
 
 def glue(k: Machine) -> Features:
-    """What the engine's top adds: assembly of words, write enables, the choice between grid and vector unit, codes on their way."""
-    return {
-        "row value bit": k.rows * k.acc_bits,
-        "row": k.rows,
-        "column": k.cols,
-        "stage": k.max_act_bits,
-        "word bit": k.width,
-    }
+    """What the engine's top adds to its units, and what these share in it.
+
+    Codes wait for A + 1 stages with their address of 56 bits; a word of several beats is assembled.
+    """
+    words = np.where(k.port_bits < k.width, k.width, 0)
+    return {REGISTER: 56 * (k.max_act_bits + 1) + words, "row value bit": k.rows * k.acc_bits, CONSTANT: _one(k)}
 
 
 UNITS: Mapping[str, Callable[[Machine], Features]] = {
@@ -159,10 +164,6 @@ def counts(k: Machine) -> dict[str, Number]:
         "pe_mac" if k.kind == "mac" else "pe": pes,
         "post_unit": k.rows * one,
     }
-
-
-def _groups(k: Machine) -> Number:
-    return -(-k.max_act_bits // k.act_lanes)
 
 
 def _one(k: Machine) -> Number:

@@ -217,10 +217,13 @@ ASIC_45 = Technology(
     CACTI_45,
 )
 
+
 def _cells(name: str, node: str, voltage_v: float, description: str) -> Technology:
     """Standard cells whose logic area is fitted to synthesis; energies, SRAM and clock are scaled from published numbers."""
     base = scaled(ASIC_45, name=name, node=node, voltage_v=voltage_v, base_node="45")
-    return replace(base, fit=name, description=f"{description}: logic area fitted to synthesis, the rest scaled from asic45")
+    return replace(
+        base, fit=name, description=f"{description}: logic area fitted to synthesis, the rest scaled from asic45"
+    )
 
 
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({

@@ -50,7 +50,11 @@ def test_an_accumulator_shifts_only_where_plane_pairs_ask_for_it() -> None:
 @pytest.mark.parametrize("kind", ["array", "mac"])
 def test_arrays_give_what_single_designs_give(kind: str) -> None:
     base = Design(kind=kind, rows=8, width=16, port_bits=16)  # type: ignore[arg-type]
-    designs = [base, replace(base, cols=3, max_act_bits=2, weight_depth=64), replace(base, width=32, rows=32, lanes_a=2)]
+    designs = [
+        base,
+        replace(base, cols=3, max_act_bits=2, weight_depth=64),
+        replace(base, width=32, rows=32, lanes_a=2),
+    ]
     many = Knobs(
         kind=kind, dataflow="best", **{name: np.array([int(getattr(one, name)) for one in designs]) for name in NUMERIC}
     )
