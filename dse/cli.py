@@ -418,7 +418,16 @@ def pareto(
 
 @app.command()
 def compare(
-    results: ResultsFolder,
+    results: Annotated[
+        Path | None, typer.Argument(help="Folder that `dse sweep` wrote; none with --crossover.")
+    ] = None,
+    crossover: Annotated[
+        bool,
+        typer.Option(
+            "--crossover", help="Xnor-popcount PEs against multiplier PEs of the same M and K, by a fit to synthesis."
+        ),
+    ] = False,
+    width: Annotated[int, typer.Option(min=1, help="Products of a PE; with --crossover.")] = 16,
     by: Annotated[str, typer.Option(help="What to set side by side: precision.")] = "precision",
     minimise: Minimise = None,
     require: Require = None,
@@ -431,6 +440,13 @@ def compare(
     from dse.results import open_results
     from dse.summary import write_table
 
+    if crossover:
+        from dse.crossover import crossover as run_crossover
+
+        _print_table(run_crossover(technology or "sg13g2", width=width), as_json)
+        return
+    if results is None:
+        raise ValueError("compare: a folder of results must be given, or --crossover")
     if by != "precision":
         raise ValueError(f"--by must be precision, not {by!r}")
     opened = open_results(results)

@@ -54,7 +54,13 @@ class Fit:
 
     def outside(self, k: Machine) -> npt.NDArray[np.bool_]:
         """Whether a machine has a knob below or above every point that the fit was made from."""
-        ranges = {**self.ranges["frame"], **self.ranges[PES[k.kind]]}
+        return self._beyond(k, {**self.ranges["frame"], **self.ranges[PES[k.kind]]})
+
+    def outside_pe(self, k: Machine) -> npt.NDArray[np.bool_]:
+        """The same of its PEs, whatever the grid around them."""
+        return self._beyond(k, self.ranges[PES[k.kind]])
+
+    def _beyond(self, k: Machine, ranges: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.bool_]:
         beyond = np.zeros(np.shape(k.rows), bool)
         for name, (low, high) in ranges.items():
             value = np.asarray(getattr(k, name))
