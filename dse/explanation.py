@@ -117,7 +117,7 @@ def _term_table(terms: Sequence[Term], scale: float, unit: str | None) -> pd.Dat
             "constants": ", ".join(term.constants),
         }
         for term in terms
-        if float(term.amount) > 0
+        if float(term.amount) != 0
     ]
     return pd.DataFrame(rows)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from hwmodels.areas import RESOURCES, fit, measured
+from hwmodels.areas import PARTS, RESOURCES, fit, measured
 from hwmodels.structure import UNITS
 from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
 
@@ -60,7 +60,7 @@ def _held_out(table: Table, rows: Sequence[Row], resource: str) -> dict[str, lis
         out = [
             row
             for row, (number, many) in zip(rows, numbers, strict=True)
-            if many >= THIRDS and number % THIRDS == third
+            if _enough(row, many) and number % THIRDS == third
         ]
         _collect(found, table, rows, out, resource)
     return found
@@ -74,10 +74,15 @@ def _extrapolated(table: Table, rows: Sequence[Row], resource: str) -> dict[str,
     out = [
         row
         for row, (number, many) in zip(ordered, numbers, strict=True)
-        if many >= THIRDS and number >= many - many // THIRDS
+        if _enough(row, many) and number >= many - max(1, many // THIRDS)
     ]
     _collect(found, table, rows, out, resource)
     return found
+
+
+def _enough(row: Row, many: int) -> bool:
+    """Whether points of a block can be held out: three of a unit; two of the frame or engine, which are fitted together."""
+    return many >= (2 if row.point.block in PARTS else THIRDS)
 
 
 def _collect(

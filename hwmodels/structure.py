@@ -89,10 +89,9 @@ def pe_mac(k: Machine) -> Features:
 
 def post_unit(k: Machine) -> Features:
     """One row's thresholds: A stages of a comparator, with value, channel group and code passing through."""
-    group_bits = (k.max_act_bits - 1) * _each(k.threshold_depth - 1, int.bit_length)
     code_bits = k.max_act_bits * (k.max_act_bits + 2)
     return {
-        REGISTER: k.max_act_bits * k.acc_bits + group_bits + code_bits,
+        REGISTER: k.max_act_bits * k.acc_bits + _group_bits(k) + code_bits,
         "compared bit": k.max_act_bits * k.acc_bits,
         "code bit": code_bits,
         "accumulator bit": k.acc_bits,
@@ -103,8 +102,8 @@ def grid(k: Machine) -> Features:
     """What the grid has beside its PEs: hold registers, pads, masks, the issue on its way."""
     return {
         REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k),
+        "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
         "padded bit": k.cols * k.act_lanes * k.width,
-        "mask bit": k.width,
         CONSTANT: _one(k),
     }
 
@@ -121,13 +120,18 @@ def vector_unit(k: Machine) -> Features:
 
 
 def writer(k: Machine) -> Features:
-    """Counters and addresses, and the choice of a plane of a word."""
-    return {"plane bit": np.maximum(k.rows, k.width) * k.max_act_bits, CONSTANT: _one(k)}
+    """Counters and addresses, the choice of a plane of a word, and where a word takes several beats, of its part."""
+    return {
+        REGISTER: np.where(k.port_bits < k.width, 16, 0),
+        "plane bit": k.width * k.max_act_bits,
+        CONSTANT: _one(k),
+    }
 
 
 def sequencer(k: Machine) -> Features:
-    """Counters and addresses, and a pointer of 20 bits for each activation group."""
-    return {REGISTER: 20 * -(-k.max_act_bits // k.act_lanes), CONSTANT: _one(k)}
+    """Counters and addresses, and a pointer of 20 bits for each activation group; 17 bits more if there is one to choose."""
+    groups = -(-k.max_act_bits // k.act_lanes)
+    return {REGISTER: 20 * groups + np.where(groups > 1, 17, 0), CONSTANT: _one(k)}
 
 
 def columns(k: Machine) -> Features:
@@ -141,12 +145,14 @@ def constant(k: Machine) -> Features:
 
 
 def glue(k: Machine) -> Features:
-    """What the engine's top adds to its units, and what these share in it.
+    """What the engine's top adds to its units, less what these share in it.
 
-    Codes wait for A + 1 stages with their address of 56 bits; a word of several beats is assembled.
+    Codes wait for A + 1 stages with 18 bits that say where they go; words and thresholds of several beats are assembled. All rows
+    pass on the same channel group, so that one copy of it is left; and units that delay the same signals share the registers.
     """
-    words = np.where(k.port_bits < k.width, k.width, 0)
-    return {REGISTER: 56 * (k.max_act_bits + 1) + words, "row value bit": k.rows * k.acc_bits, CONSTANT: _one(k)}
+    stages = 18 * (k.max_act_bits + 1)
+    assembled = np.where(k.port_bits < k.width, k.width, 0) + np.where(k.port_bits < 32, 32, 0)
+    return {REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k), CONSTANT: _one(k)}
 
 
 UNITS: Mapping[str, Callable[[Machine], Features]] = {
@@ -164,6 +170,11 @@ def counts(k: Machine) -> dict[str, Number]:
         "pe_mac" if k.kind == "mac" else "pe": pes,
         "post_unit": k.rows * one,
     }
+
+
+def _group_bits(k: Machine) -> Number:
+    """Registers of the channel group on its way through the stages of a post unit."""
+    return (k.max_act_bits - 1) * _each(k.threshold_depth - 1, int.bit_length)
 
 
 def _one(k: Machine) -> Number:

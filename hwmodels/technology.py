@@ -227,12 +227,12 @@ def _cells(name: str, node: str, voltage_v: float, description: str) -> Technolo
 
 
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
-    "sg13g2": _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"),
     "asic65": scaled(ASIC_45, name="asic65", node="65", voltage_v=1.1, base_node="45"),
     "asic45": ASIC_45,
     "asic32": scaled(ASIC_45, name="asic32", node="32", voltage_v=0.9, base_node="45"),
     "asic16": scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
     "asic7": scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
+    "sg13g2": _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"),
     # Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
     "zynq7020": Technology(
         "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",

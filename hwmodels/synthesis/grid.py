@@ -62,8 +62,8 @@ FPGA_ONLY = ("bank",)
 
 
 def _pe(width: int, lanes_a: int, lanes_w: int, act: int, weight: int, depth: int) -> Point:
-    lanes = {"lanes_a": lanes_a, "lanes_w": lanes_w, "max_act_bits": act, "max_weight_bits": weight}
-    return Point("pe", replace(_alone(width, depth), **lanes))
+    design = replace(_alone(width, depth), lanes_a=lanes_a, lanes_w=lanes_w, max_act_bits=act, max_weight_bits=weight)
+    return Point("pe", design)
 
 
 def _mac(width: int, act: int, weight: int) -> Point:
