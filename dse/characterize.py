@@ -15,7 +15,7 @@ from dse.sweeps import Progress
 from hwmodels.synthesis.blocks import Point, rtl_digest
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
-from hwmodels.synthesis.routing import routed
+from hwmodels.synthesis.routing import is_routed, routed, router_name
 from hwmodels.synthesis.table import DONE, FAILED, Row, Table, head_text, read_table, row_text
 from hwmodels.synthesis.targets import Target, target
 from hwmodels.synthesis.yosys import LOG, ToolError, Yosys, find_yosys, synthesize
@@ -35,11 +35,12 @@ class Run:
     @property
     def head(self) -> dict[str, str]:
         """The head of the table."""
-        voltage = "" if self.aim.voltage_v is None else f"{self.aim.voltage_v:g}"
+        voltage = "none" if self.aim.voltage_v is None else f"{self.aim.voltage_v:g}"
         return {
             "target": self.aim.name,
             "kind": self.aim.kind,
             "tool": self.tool.name,
+            "router": router_name(self.aim) or "none",
             "options": self.aim.options,
             "origin": self.aim.origin,
             "voltage_v": voltage,
@@ -53,7 +54,8 @@ class Run:
 
     def digest(self, point: Point) -> str:
         """Content hash that makes a point the same as one done before."""
-        return point.digest("|".join(self.head[name] for name in ("kind", "tool", "options", "origin")))
+        names = ["kind", "tool", "options", "origin"] + ["router"] * is_routed(point, self.aim)
+        return point.digest("|".join(self.head[name] for name in names))
 
 
 @dataclass(frozen=True, slots=True)

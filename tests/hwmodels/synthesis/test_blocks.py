@@ -59,9 +59,9 @@ def test_a_table_reads_what_it_wrote() -> None:
     [
         ("# tool: word\n", "", "its head has no tool"),
         ("block,kind", "blok,kind", "must have the columns"),
-        (",done,", ",perhaps,", "line 9: status must be done or failed"),
-        (",array,", ",array,9,", "line 9: must have"),
-        ("pe,array,16", "pe,array,x", "line 9: invalid literal"),
+        (",done,", ",perhaps,", "line 10: status must be done or failed"),
+        (",array,", ",array,9,", "line 10: must have"),
+        ("pe,array,16", "pe,array,x", "line 10: invalid literal"),
     ],
 )
 def test_a_broken_table_is_refused_by_line(old: str, new: str, message: str) -> None:
