@@ -31,6 +31,19 @@ def test_flip_flops_are_within_two_percent(fits: pd.DataFrame) -> None:
     assert (found["worst"] <= 0.02).all()
 
 
+LIMITS = {"pe": (0.02, 0.09), "pe_mac": (0.02, 0.08), "frame": (0.02, 0.03), "engine": (0.02, 0.03)}
+"""Median and worst relative error of cell area."""
+
+
+@pytest.mark.parametrize("block", LIMITS)
+def test_areas_are_as_near_as_the_documentation_says(block: str, fits: pd.DataFrame) -> None:
+    found = fits[(fits["resource"] == "area_um2") & (fits["block"] == block)]
+    assert len(found)
+    median, worst = LIMITS[block]
+    assert (found["median"] <= median).all()
+    assert (found["worst"] <= worst).all()
+
+
 def test_a_table_without_every_block_has_no_fit() -> None:
     whole = shipped_table(shipped()[0])
     part = Table(whole.head, whole.done("pe"))
