@@ -29,7 +29,7 @@ def shipped_fits() -> pd.DataFrame:
 
 def _rows(table: Table) -> Iterator[dict[str, object]]:
     rows = [row for row in table.rows if row.status == DONE]
-    if {row.point.block for row in rows} < set(BLOCKS):
+    if not set(BLOCKS) <= {row.point.block for row in rows}:
         return
     for resource in RESOURCES[table.head["kind"]]:
         held, large = _held_out(table, rows, resource), _extrapolated(table, rows, resource)
