@@ -73,7 +73,7 @@ def main() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     if code in (INTERRUPTED, ENDED):
-        _fail("interrupted; a sweep keeps what it has finished, run it again with --resume", code)
+        _fail("interrupted; what is finished is kept, run it again with --resume", code)
     sys.exit(code)
 
 
@@ -509,8 +509,17 @@ def pareto(
 
 @app.command()
 def compare(
-    results: ResultsFolder,
+    results: Annotated[
+        Path | None, typer.Argument(help="Folder that `dse sweep` wrote; none with --crossover.")
+    ] = None,
     other: Annotated[Path | None, typer.Argument(help="A second results folder: tell what changed.")] = None,
+    crossover: Annotated[
+        bool,
+        typer.Option(
+            "--crossover", help="Xnor-popcount PEs against multiplier PEs of the same M and K, by a fit to synthesis."
+        ),
+    ] = False,
+    width: Annotated[int, typer.Option(min=1, help="Products of a PE; with --crossover.")] = 16,
     by: Annotated[str, typer.Option(help="What to set side by side: precision.")] = "precision",
     minimise: Minimise = None,
     require: Require = None,
@@ -523,6 +532,13 @@ def compare(
     from dse.results import open_results
     from dse.summary import write_table
 
+    if crossover:
+        from dse.crossover import crossover as run_crossover
+
+        _print_table(run_crossover(technology or "sg13g2", width=width), as_json)
+        return
+    if results is None:
+        raise ValueError("compare: a folder of results must be given, or --crossover")
     if other is not None:
         _print_difference(results, other, technology, output, as_json)
         return
@@ -711,14 +727,58 @@ def rtl(
 
 
 @app.command()
+def characterize(
+    target: Annotated[str, typer.Argument(help="xc7, xcup, ecp5 or ice40; with --liberty, any name.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Table (.csv) to write, point by point.")],
+    liberty: Annotated[
+        list[Path] | None, typer.Option(help="Standard cells (.lib or .lib.gz) to synthesize for; repeat it.")
+    ] = None,
+    points: Annotated[str, typer.Option(help="full, enough to fit, or small, to try a target.")] = "full",
+    workers: Workers = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the table that is there.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that a point may take.")] = 900.0,
+    yosys: Annotated[
+        str | None, typer.Option(help="path, pyosys or yowasp [default: the first that is there].")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Synthesize the engine and its blocks for a target, and fit areas to what came out."""
+    from dse.characterize import characterize as run_characterize
+    from dse.fits import fit_table
+    from hwmodels.synthesis.yosys import ToolError
+
+    try:
+        with _progress("characterize", "points") as progress:
+            done = run_characterize(
+                target, output, liberty=liberty or (), points=points, workers=workers, resume=resume,
+                timeout_s=timeout, yosys=yosys, progress=progress,
+            )  # fmt: skip
+    except ToolError as error:
+        _fail(str(error), 2)
+    if as_json:
+        _print_json({**done.summary, "errors": _records(fit_table(done.table))})
+    else:
+        _print_table(fit_table(done.table), False)
+        print(done.words)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def validate(
     as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40
 ) -> None:
     """Run the agreements between the levels of truth and print how far each is from the one below."""
+    from dse.fits import shipped_fits
     from dse.validation import validate as run_validate
 
-    table = run_validate(cases=cases)
-    _print_table(table, as_json)
+    table, fits = run_validate(cases=cases), shipped_fits()
+    if as_json:
+        _print_json({"agreements": _records(table), "fits": _records(fits)})
+    else:
+        _print_table(table, False)
+        print("\nfitted to synthesis: relative errors on points held out, and on the largest from the smaller ones")
+        _print_table(fits, False)
     if not table["agrees"].all():
         raise typer.Exit(1)
 

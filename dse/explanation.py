@@ -11,6 +11,7 @@ import pandas as pd
 from dse.experiment import Experiment, parse
 from dse.results import Results
 from dse.space import blocks, design
+from hwmodels.areas import Fit, fitted
 from hwmodels.design import Design
 from hwmodels.models import Evaluation, evaluate
 from hwmodels.pricing import Build, Term, area_terms, energy_terms, resource_terms
@@ -116,7 +117,7 @@ def _term_table(terms: Sequence[Term], scale: float, unit: str | None) -> pd.Dat
             "constants": ", ".join(term.constants),
         }
         for term in terms
-        if float(term.amount) > 0
+        if float(term.amount) != 0
     ]
     return pd.DataFrame(rows)
 
@@ -130,4 +131,18 @@ def _constant_table(terms: Sequence[Term], node: Technology) -> pd.DataFrame:
     ]
     if node.sram is not None and "sram" in names:
         rows.append({"name": "sram", "value": float("nan"), "unit": "table", "source": node.sram.source})
+    if "fit" in names:
+        rows += _coefficients(fitted(node.fit))
     return pd.DataFrame(rows)
+
+
+def _coefficients(fit: Fit) -> list[dict[str, object]]:
+    """What one of each feature takes, by unit of the engine."""
+    source = f"fitted to synthesis, see characterization/{fit.target}.csv"
+    return [
+        {"name": f"{unit}, {feature}", "value": value, "unit": resource.removeprefix("area_"), "source": source}
+        for resource, units in fit.coefficients.items()
+        for unit, features in units.items()
+        for feature, value in features.items()
+        if value > 0
+    ]

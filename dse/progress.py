@@ -66,7 +66,9 @@ class _Rate:
         return (done - first) / max(1e-9, now - began) if done > first else 0.0
 
     def text(self, done: int) -> str:
-        return f"{self.per_second(done):,.0f} {self._what}/s"
+        """Rate in words; slow work by the minute."""
+        rate = self.per_second(done)
+        return f"{60 * rate:,.1f} {self._what}/min" if 0 < rate < 1 else f"{rate:,.0f} {self._what}/s"
 
     def seconds_left(self, done: int, total: int) -> float:
         rate = self.per_second(done)

@@ -23,8 +23,8 @@ SAMPLE_ROWS = 3000
 NOTES = (
     "Latency is the closed form of docs/machine.md: compute, drain and every count are exact, stalls use mean tiles. It is not yet "
     "checked against a cycle-level simulation or RTL.",
-    "Area, clock and energy constants are published values or marked assumed; they are not yet fitted to synthesis. "
-    "FPGA energies are assumed, within a factor of three.",
+    "Technologies named after a synthesis target have areas or resources fitted to synthesis, without placement and wires. Other "
+    "area constants, and all of clock and energy, are published values or marked assumed. FPGA energies are assumed, within a factor of three.",
     "Accuracy is measured on the executor, cited with its source, or unknown; it is never interpolated.",
 )
 
@@ -51,7 +51,7 @@ def build_report(opened: Results, *, choice: Choice | None = None, command: str 
         counts={name: int(opened.manifest[name]) for name in ("evaluated", "feasible")},
         provenance=provenance(opened, command),
         constants=explained.constants,
-        notes=NOTES,
+        notes=(*NOTES, *_fit_notes(decision.table)),
     )
 
 
@@ -60,6 +60,13 @@ def write_report(
 ) -> Path:
     """Write the page; all or nothing."""
     return write_page(build_report(opened, choice=choice, command=command), Path(path))
+
+
+def _fit_notes(designs: pd.DataFrame) -> list[str]:
+    """Which of the compared designs are larger or smaller than any that the area was fitted to."""
+    outside = designs.loc[designs["outside_fit"] == 1, "row"].tolist()
+    rows = ", ".join(str(row) for row in outside)
+    return [f"Area or resources of rows {rows} are extrapolated: the fit has seen no such machine."] if outside else []
 
 
 def answer(decision: Decision) -> str:

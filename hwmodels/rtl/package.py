@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 from hwmodels.design import Design
@@ -17,12 +18,19 @@ def shift_mask(design: Design) -> int:
     """Bit s is set where some M and K within the built ones ask the accumulator to move up by s places."""
     if design.kind == "mac":
         return 1
-    gaps = {0}
-    for act in range(1, ceil_div(design.max_act_bits, design.lanes_a) + 1):
-        for weight in range(1, ceil_div(design.max_weight_bits, design.lanes_w) + 1):
-            weights = sorted(a * design.lanes_a + w * design.lanes_w for a in range(act) for w in range(weight))
-            gaps |= {high - low for low, high in pairwise(weights)}
+    gaps = plane_gaps(design.max_act_bits, design.max_weight_bits, design.lanes_a, design.lanes_w)
     return sum(1 << gap for gap in gaps)
+
+
+@cache
+def plane_gaps(max_act_bits: int, max_weight_bits: int, lanes_a: int, lanes_w: int) -> frozenset[int]:
+    """By how many places the accumulator of a plane machine may have to move up, over every M and K within the built ones."""
+    gaps = {0}
+    for act in range(1, ceil_div(max_act_bits, lanes_a) + 1):
+        for weight in range(1, ceil_div(max_weight_bits, lanes_w) + 1):
+            weights = sorted(a * lanes_a + w * lanes_w for a in range(act) for w in range(weight))
+            gaps |= {high - low for low, high in pairwise(weights)}
+    return frozenset(gaps)
 
 
 def parameters(design: Design) -> dict[str, int]:

@@ -19,24 +19,23 @@ module pe_mac #(
   input  logic                      first_i,
   output logic signed [AccBits-1:0] acc_o
 );
-  localparam int unsigned ProductW = LanesA + LanesW + 2;
+  localparam int unsigned ProductW = LanesA + LanesW + 1;
   localparam int unsigned SumW = ProductW + $clog2(Width + 1);
 
   logic [Width*ProductW-1:0] product_q;
   for (genvar e = 0; e < Width; e++) begin : gen_element
+    logic [LanesA-1:0] act_bits;
+    logic [LanesW-1:0] weight_bits;
     logic signed [LanesA:0] act;
     logic signed [LanesW:0] weight;
-    // An odd code is the sum of its signed planes: c = sum_l (2 b_l - 1) 2^l = 2 u - (2^M - 1).
-    always_comb begin
-      act = '0;
-      for (int unsigned l = 0; l < LanesA; l++) begin
-        if (act_en_i[l]) act = act_i[l*Width+e] ? act + (LanesA + 1)'(1 << l) : act - (LanesA + 1)'(1 << l);
-      end
-      weight = '0;
-      for (int unsigned l = 0; l < LanesW; l++) begin
-        if (weight_en_i[l]) weight = weight_i[l*Width+e] ? weight + (LanesW + 1)'(1 << l) : weight - (LanesW + 1)'(1 << l);
-      end
+    for (genvar l = 0; l < LanesA; l++) begin : gen_act_bit
+      assign act_bits[l] = act_i[l*Width+e];
     end
+    for (genvar l = 0; l < LanesW; l++) begin : gen_weight_bit
+      assign weight_bits[l] = weight_i[l*Width+e];
+    end
+    odd_code #(.Lanes(LanesA)) u_act (.bits_i(act_bits), .en_i(act_en_i), .code_o(act));
+    odd_code #(.Lanes(LanesW)) u_weight (.bits_i(weight_bits), .en_i(weight_en_i), .code_o(weight));
     always_ff @(posedge clk_i) begin
       product_q[e*ProductW+:ProductW] <= mask_i[e] ? ProductW'(act) * ProductW'(weight) : '0;
     end

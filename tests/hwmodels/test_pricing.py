@@ -208,8 +208,9 @@ def test_terms_name_constants_that_exist(name: str) -> None:
             terms = energy_terms(ACTIVITY, build, node)
             terms += area_terms(build, node) if node.kind == "asic" else resource_terms(build, node)
             for term in terms:
-                assert set(term.constants) <= {*node.constants, "sram"}, term
-                assert np.all(np.asarray(term.amount) >= 0), term
+                assert set(term.constants) <= {*node.constants, "sram", "fit"}, term
+                # Units share registers in a flattened engine: what lies between them may be less than nothing.
+                assert np.all(np.asarray(term.amount) >= 0) or term.name == "between the units", term
             keys = [(term.component, term.name, term.unit) for term in terms]
             assert len(keys) == len(set(keys))
 

@@ -1,0 +1,107 @@
+"""How far the fitted areas are from synthesis on designs that the fit never saw: a third held out, and the largest ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from hwmodels.areas import PARTS, RESOURCES, fit, measured
+from hwmodels.structure import UNITS
+from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
+
+COLUMNS = ("target", "resource", "block", "points", "median", "p95", "worst", "worst_largest")
+BLOCKS = (*(unit for unit in UNITS if unit != "glue"), "frame", "engine")
+THIRDS = 3
+
+
+def fit_table(table: Table) -> pd.DataFrame:
+    """Relative errors by resource and block: of points held out, each in one of three fits, and of the largest third of
+    every block predicted from the smaller two; NaN where the block has too few points to hold any out. Empty without a fit."""
+    return pd.DataFrame(list(_rows(table)), columns=list(COLUMNS))
+
+
+def shipped_fits() -> pd.DataFrame:
+    """The same of every target whose table comes with the package."""
+    return pd.concat([fit_table(shipped_table(name)) for name in shipped()], ignore_index=True)
+
+
+def _rows(table: Table) -> Iterator[dict[str, object]]:
+    rows = [row for row in table.rows if row.status == DONE]
+    if not set(BLOCKS) <= {row.point.block for row in rows}:
+        return
+    for resource in RESOURCES[table.head["kind"]]:
+        held, large = _held_out(table, rows, resource), _extrapolated(table, rows, resource)
+        for block in BLOCKS:
+            if errors := held.get(block):
+                yield _row(table, resource, block, errors, large.get(block, []))
+
+
+def _row(table: Table, resource: str, block: str, errors: Sequence[float], large: Sequence[float]) -> dict[str, object]:
+    sizes = np.abs(errors)
+    return {
+        "target": table.head["target"],
+        "resource": resource,
+        "block": block,
+        "points": len(sizes),
+        "median": float(np.median(sizes)),
+        "p95": float(np.percentile(sizes, 95)),
+        "worst": float(sizes.max()),
+        "worst_largest": float(np.abs(large).max()) if large else float("nan"),
+    }
+
+
+def _held_out(table: Table, rows: Sequence[Row], resource: str) -> dict[str, list[float]]:
+    """Errors by block, every point predicted by the fit that did not see it. A block's last points stay where it has too few."""
+    found: dict[str, list[float]] = {}
+    numbers = _numbers(rows)
+    for third in range(THIRDS):
+        out = [
+            row
+            for row, (number, many) in zip(rows, numbers, strict=True)
+            if _enough(row, many) and number % THIRDS == third
+        ]
+        _collect(found, table, rows, out, resource)
+    return found
+
+
+def _extrapolated(table: Table, rows: Sequence[Row], resource: str) -> dict[str, list[float]]:
+    """Errors by block of its largest third, predicted from the others."""
+    found: dict[str, list[float]] = {}
+    ordered = sorted(rows, key=lambda row: measured(row, RESOURCES[table.head["kind"]][0]))
+    numbers = _numbers(ordered)
+    out = [
+        row
+        for row, (number, many) in zip(ordered, numbers, strict=True)
+        if _enough(row, many) and number >= many - max(1, many // THIRDS)
+    ]
+    _collect(found, table, rows, out, resource)
+    return found
+
+
+def _enough(row: Row, many: int) -> bool:
+    """Whether points of a block can be held out: three of a unit; two of the frame or engine, which are fitted together."""
+    return many >= (2 if row.point.block in PARTS else THIRDS)
+
+
+def _collect(
+    found: dict[str, list[float]], table: Table, rows: Sequence[Row], out: Sequence[Row], resource: str
+) -> None:
+    model = fit(table, [row for row in rows if row not in out])
+    for row in out:
+        actual = measured(row, resource)
+        if actual > 0 and row.point.block in BLOCKS:
+            predicted = float(model.block(resource, row.point.block, row.point.design))
+            found.setdefault(row.point.block, []).append(predicted / actual - 1)
+
+
+def _numbers(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Of every row its number among those of its block, and how many these are."""
+    many = {block: sum(row.point.block == block for row in rows) for block in {row.point.block for row in rows}}
+    seen: dict[str, int] = {}
+    numbers = []
+    for row in rows:
+        seen[row.point.block] = seen.get(row.point.block, -1) + 1
+        numbers.append((seen[row.point.block], many[row.point.block]))
+    return numbers

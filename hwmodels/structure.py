@@ -1,0 +1,194 @@
+"""What the engine is built of, counted from its RTL: adders along the actual popcount tree, registers, multiplexers.
+
+Every function takes one design (`Design`) or many (`hwmodels.knobs.Knobs`) and gives the features of one block as a
+(features,) tuple of numbers or of arrays over designs. Area models multiply them with coefficients fitted to synthesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from hwmodels.design import Design
+from hwmodels.knobs import Knobs
+from hwmodels.mapping import VECTOR_BITS
+from hwmodels.rtl.package import plane_gaps
+
+Number = Any
+Machine = Design | Knobs
+Features = dict[str, Number]
+
+REGISTER, CONSTANT = "register bit", "constant"
+"""Flip-flops that are counted, and what no knob changes: the only features that flip-flops are fitted with."""
+
+
+@cache
+def popcount_adders(width: int) -> tuple[int, int]:
+    """(full adders that take three bits of one weight, bits of the adders that join sums and carries) of `popcount.sv`.
+
+    popcount(W) = popcount(sums of W // 3 full adders) + 2 popcount(their carries) + the bits left over.
+    """
+    if width < 4:
+        return (width // 3, int(width == 2))
+    triples, left = divmod(width, 3)
+    sums, carries = popcount_adders(triples + left // 2), popcount_adders(triples)
+    joined = width.bit_length() - 1 + (left > 0)
+    return (triples + sums[0] + carries[0], joined + sums[1] + carries[1])
+
+
+def count_bits(k: Machine) -> Number:
+    """Bits of the count of one word."""
+    return _each(k.width, int.bit_length)
+
+
+def sum_bits(k: Machine) -> Number:
+    """Bits of the weighted sum of a PE's branches."""
+    return count_bits(k) + k.act_lanes + k.weight_lanes + 1
+
+
+def shifts(k: Machine) -> Number:
+    """By how many different amounts the accumulator may move up, zero included."""
+    return _each_row(lambda *knobs: len(plane_gaps(*knobs)), k.max_act_bits, k.max_weight_bits, k.lanes_a, k.lanes_w)
+
+
+def pe(k: Machine) -> Features:
+    """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator."""
+    branches = k.lanes_a * k.lanes_w
+    return {
+        REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits,
+        "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
+        "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
+        "combining adder bit": (branches - 1) * sum_bits(k),
+        "sum bit": sum_bits(k),
+        "accumulator bit": k.acc_bits,
+        "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
+    }
+
+
+def pe_mac(k: Machine) -> Features:
+    """A multiplier PE: W products of odd codes, an adder tree, the accumulator.
+
+    A product of codes of at most two bits is a truth table of at most four inputs, and one of its bits repeats another; wider
+    codes take max(M, K) (min(M, K) - 1) adder bits.
+    """
+    m, n = k.max_act_bits, k.max_weight_bits
+    small = np.where(np.maximum(m, n) <= 2, 1, 0)
+    wide = k.width * (1 - small)
+    return {
+        REGISTER: k.width * (m + n + 1 - small) + m + n + 1 + count_bits(k) + k.acc_bits,
+        "truth table input": k.width * small * (m + n),
+        "multiplier": wide,
+        "multiplier code bit": wide * (m + n),
+        "multiplier adder bit": wide * np.maximum(m, n) * (np.minimum(m, n) - 1),
+        "accumulator bit": k.acc_bits,
+    }
+
+
+def post_unit(k: Machine) -> Features:
+    """One row's thresholds: A stages of a comparator, with value, channel group and code passing through."""
+    code_bits = k.max_act_bits * (k.max_act_bits + 2)
+    return {
+        REGISTER: k.max_act_bits * k.acc_bits + _group_bits(k) + code_bits,
+        "compared bit": k.max_act_bits * k.acc_bits,
+        "code bit": code_bits,
+        "accumulator bit": k.acc_bits,
+    }
+
+
+def grid(k: Machine) -> Features:
+    """What the grid has beside its PEs: hold registers, pads, masks, the issue on its way."""
+    return {
+        REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k),
+        "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
+        "padded bit": k.cols * k.act_lanes * k.width,
+        CONSTANT: _one(k),
+    }
+
+
+def vector_unit(k: Machine) -> Features:
+    """W lanes of a wide adder and comparator, and the planes gathered so far."""
+    lane_bits = k.width * np.minimum(VECTOR_BITS, k.acc_bits)
+    return {
+        REGISTER: 2 * lane_bits + k.width * k.max_act_bits,
+        "lane bit": lane_bits,
+        "plane bit": k.width * k.max_act_bits,
+        CONSTANT: _one(k),
+    }
+
+
+def writer(k: Machine) -> Features:
+    """Counters and addresses, the choice of a plane of a word, and where a word takes several beats, of its part."""
+    return {
+        REGISTER: np.where(k.port_bits < k.width, 16, 0),
+        "plane bit": k.width * k.max_act_bits,
+        CONSTANT: _one(k),
+    }
+
+
+def sequencer(k: Machine) -> Features:
+    """Counters and addresses, and a pointer of 20 bits for each activation group; 17 bits more if there is one to choose."""
+    groups = -(-k.max_act_bits // k.act_lanes)
+    return {REGISTER: 20 * groups + np.where(groups > 1, 17, 0), CONSTANT: _one(k)}
+
+
+def columns(k: Machine) -> Features:
+    """Two pairs of 16-bit coordinates a column, and their comparison with the map."""
+    return {REGISTER: 64 * k.cols, CONSTANT: _one(k)}
+
+
+def constant(k: Machine) -> Features:
+    """A unit that no knob changes by much."""
+    return {CONSTANT: _one(k)}
+
+
+def glue(k: Machine) -> Features:
+    """What the engine's top adds to its units, less what these share in it.
+
+    Codes wait for A + 1 stages with 18 bits that say where they go; words and thresholds of several beats are assembled. All rows
+    pass on the same channel group, so that one copy of it is left; and units that delay the same signals share the registers.
+    """
+    stages = 18 * (k.max_act_bits + 1)
+    assembled = np.where(k.port_bits < k.width, k.width, 0) + np.where(k.port_bits < 32, 32, 0)
+    return {REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k), CONSTANT: _one(k)}
+
+
+UNITS: Mapping[str, Callable[[Machine], Features]] = {
+    "pe": pe, "pe_mac": pe_mac, "grid": grid, "columns": columns, "vector_unit": vector_unit, "post_unit": post_unit, "drain": constant,
+    "sequencer": sequencer, "loader": constant, "writer": writer, "controller": constant, "glue": glue,
+}  # fmt: skip
+"""Features of every unit of the engine; `glue` is what lies between the units."""
+
+
+def counts(k: Machine) -> dict[str, Number]:
+    """How many of each unit an engine has."""
+    pes = k.rows * k.cols
+    one = _one(k)
+    return {name: one for name in UNITS if name not in ("pe", "pe_mac", "post_unit")} | {
+        "pe_mac" if k.kind == "mac" else "pe": pes,
+        "post_unit": k.rows * one,
+    }
+
+
+def _group_bits(k: Machine) -> Number:
+    """Registers of the channel group on its way through the stages of a post unit."""
+    return (k.max_act_bits - 1) * _each(k.threshold_depth - 1, int.bit_length)
+
+
+def _one(k: Machine) -> Number:
+    return np.ones_like(k.rows)
+
+
+def _each(values: Number, function: Callable[[int], int]) -> Number:
+    """A function of one integer, of a number or of every distinct entry of an array."""
+    return _each_row(function, values)
+
+
+def _each_row(function: Callable[..., int], *columns: Number) -> Number:
+    """A function of integers, of numbers or of every distinct row of arrays."""
+    if np.ndim(columns[0]) == 0:
+        return function(*(int(value) for value in columns))
+    rows, where = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    return np.array([function(*row) for row in rows.tolist()])[where]

@@ -1,0 +1,128 @@
+"""Which points are synthesized: a grid over the knobs that an area depends on, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Literal
+
+from hwmodels.design import Design
+from hwmodels.synthesis.blocks import Point
+
+# width, lanes_a, lanes_w, max_act_bits, max_weight_bits, weight_depth (which gives the accumulator's width)
+_PES = (
+    (8, 1, 1, 1, 1, 64), (16, 1, 1, 8, 8, 1024), (24, 1, 1, 2, 2, 256), (32, 1, 1, 4, 4, 1024), (48, 1, 1, 1, 1, 512),
+    (63, 1, 1, 4, 4, 512), (64, 1, 1, 2, 2, 256), (96, 1, 1, 8, 8, 1024), (128, 1, 1, 4, 4, 512), (256, 1, 1, 2, 2, 1024),
+    (8, 2, 2, 2, 2, 256), (16, 2, 2, 8, 8, 1024), (32, 2, 2, 4, 4, 512), (64, 2, 2, 2, 2, 1024), (16, 1, 2, 4, 4, 512),
+    (32, 1, 3, 3, 3, 512), (64, 2, 1, 4, 4, 256), (16, 4, 4, 4, 4, 1024), (32, 4, 2, 8, 8, 1024), (16, 3, 3, 6, 6, 512),
+    (32, 1, 8, 8, 8, 1024), (128, 2, 2, 2, 2, 512), (8, 1, 1, 8, 8, 512), (16, 1, 1, 2, 2, 128), (32, 1, 1, 8, 8, 256),
+)  # fmt: skip
+# width, max_act_bits, max_weight_bits
+_MACS = (
+    (8, 1, 1),
+    (16, 1, 1),
+    (16, 2, 2),
+    (32, 2, 2),
+    (8, 4, 4),
+    (16, 4, 4),
+    (16, 8, 4),
+    (8, 8, 8),
+    (16, 3, 3),
+    (8, 2, 2),
+    (8, 3, 3),
+    (32, 4, 4),
+)
+# max_act_bits, weight_depth, threshold_depth
+_POSTS = ((1, 256, 16), (2, 1024, 32), (3, 256, 64), (4, 1024, 16), (6, 512, 32), (8, 1024, 32))
+# rows, cols, width, lanes_a, lanes_w, max bits, weight_depth, port_bits
+_FRAMES = (
+    (4, 2, 16, 1, 1, 2, 256, 16), (8, 4, 16, 1, 1, 4, 1024, 32), (16, 2, 16, 2, 2, 2, 256, 64), (4, 8, 32, 1, 2, 2, 512, 32),
+    (8, 2, 32, 2, 4, 8, 1024, 16), (16, 8, 32, 1, 1, 1, 1024, 64), (8, 8, 64, 2, 1, 4, 1024, 64), (32, 4, 32, 4, 4, 4, 512, 64),
+)  # fmt: skip
+_ENGINES = (
+    (2, 2, 16, 1, 1, 1, 128, 16), (4, 4, 16, 1, 1, 2, 256, 32), (4, 4, 32, 2, 2, 2, 256, 32), (4, 4, 64, 1, 1, 2, 1024, 64),
+)  # fmt: skip
+_MAC_ENGINES = ((4, 2, 16, 2, 2, 2, 256, 32),)
+# width, lanes, depth
+_BANKS = ((16, 1, 64), (32, 1, 128), (32, 2, 256), (64, 1, 512), (64, 2, 1024), (32, 1, 2048))
+# How many of the frames each unit is synthesized for.
+_UNITS = {
+    "grid": 7,
+    "vector_unit": 7,
+    "writer": 5,
+    "sequencer": 3,
+    "loader": 2,
+    "columns": 2,
+    "controller": 1,
+    "drain": 1,
+}
+
+FPGA_ONLY = ("bank",)
+"""Blocks that an ASIC does not synthesize: its memories are macros."""
+
+
+def _pe(width: int, lanes_a: int, lanes_w: int, act: int, weight: int, depth: int) -> Point:
+    design = replace(_alone(width, depth), lanes_a=lanes_a, lanes_w=lanes_w, max_act_bits=act, max_weight_bits=weight)
+    return Point("pe", design)
+
+
+def _mac(width: int, act: int, weight: int) -> Point:
+    return Point("pe_mac", replace(_alone(width, 512), kind="mac", max_act_bits=act, max_weight_bits=weight))
+
+
+def _alone(width: int, depth: int) -> Design:
+    """A design for the sake of one of its units: rows and port follow the width, so that they are legal."""
+    return Design(rows=width, width=width, port_bits=width, weight_depth=depth)
+
+
+def _whole(block: str, knobs: tuple[int, ...], kind: Literal["array", "mac"] = "array") -> Point:
+    rows, cols, width, lanes_a, lanes_w, bits, depth, port = knobs
+    design = Design(
+        kind=kind,
+        rows=rows,
+        cols=cols,
+        width=width,
+        lanes_a=lanes_a,
+        lanes_w=lanes_w,
+        max_act_bits=bits,
+        max_weight_bits=bits,
+        weight_depth=depth,
+        port_bits=port,
+    )
+    return Point(block, design)
+
+
+def _full() -> Iterator[Point]:
+    yield from (_pe(*knobs) for knobs in _PES)
+    yield from (_mac(*knobs) for knobs in _MACS)
+    for bits, depth, thresholds in _POSTS:
+        yield Point("post_unit", Design(max_act_bits=bits, weight_depth=depth, threshold_depth=thresholds))
+    for block, count in _UNITS.items():
+        yield from (_whole(block, knobs) for knobs in _FRAMES[:count])
+    yield from (_whole("frame", knobs) for knobs in _FRAMES)
+    yield from (_whole("engine", knobs) for knobs in _ENGINES)
+    yield from (_whole("engine", knobs, "mac") for knobs in _MAC_ENGINES)
+    for width, lanes, depth in _BANKS:
+        yield Point("bank", replace(_alone(width, depth), lanes_w=lanes))
+
+
+def _small() -> Iterator[Point]:
+    """Every block at least once, the small sizes: enough to try a target, too few to fit it."""
+    first: dict[str, int] = {}
+    for point in _full():
+        first[point.block] = first.get(point.block, 0) + 1
+        if first[point.block] <= SMALL.get(point.block, 1):
+            yield point
+
+
+SMALL: Mapping[str, int] = {"pe": 4, "pe_mac": 2, "post_unit": 2, "bank": 2}
+
+PLANS = {"full": _full, "small": _small}
+"""How many points a run takes, by its name."""
+
+
+def plan(name: str, kind: str) -> tuple[Point, ...]:
+    """The points of a plan for a target of kind fpga or asic, the cheap ones first. Raises ValueError for an unknown plan."""
+    if name not in PLANS:
+        raise ValueError(f"points must be one of {', '.join(PLANS)}, not {name!r}")
+    return tuple(point for point in PLANS[name]() if kind == "fpga" or point.block not in FPGA_ONLY)

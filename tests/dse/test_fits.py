@@ -1,0 +1,75 @@
+"""How wrong the fits are, held to what the documentation states; and the crossover that follows from them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from dse.crossover import crossover, measured_pairs
+from dse.fits import BLOCKS, fit_table, shipped_fits
+from hwmodels.areas import RESOURCES
+from hwmodels.synthesis.table import Table, shipped, shipped_table
+
+
+@pytest.fixture(scope="module")
+def fits() -> pd.DataFrame:
+    return shipped_fits()
+
+
+def test_every_block_with_points_enough_is_held_out(fits: pd.DataFrame) -> None:
+    for target in shipped():
+        for resource in RESOURCES[shipped_table(target).head["kind"]]:
+            found = fits[(fits["target"] == target) & (fits["resource"] == resource)]
+            assert set(found["block"]) <= set(BLOCKS)
+            assert resource == "dsp" or {"pe", "pe_mac", "frame", "engine"} <= set(found["block"])
+
+
+def test_flip_flops_are_within_two_percent(fits: pd.DataFrame) -> None:
+    found = fits[(fits["resource"] == "ff") & fits["block"].isin(["pe", "pe_mac", "frame", "engine"])]
+    assert (found["worst"] <= 0.02).all()
+
+
+LIMITS = {"pe": (0.02, 0.09), "pe_mac": (0.02, 0.08), "frame": (0.02, 0.03), "engine": (0.02, 0.03)}
+"""Median and worst relative error of cell area."""
+
+
+@pytest.mark.parametrize("block", LIMITS)
+def test_areas_are_as_near_as_the_documentation_says(block: str, fits: pd.DataFrame) -> None:
+    found = fits[(fits["resource"] == "area_um2") & (fits["block"] == block)]
+    assert len(found)
+    median, worst = LIMITS[block]
+    assert (found["median"] <= median).all()
+    assert (found["worst"] <= worst).all()
+
+
+def test_a_table_without_every_block_has_no_fit() -> None:
+    whole = shipped_table(shipped()[0])
+    part = Table(whole.head, whole.done("pe"))
+    assert fit_table(part).empty
+
+
+@pytest.mark.parametrize("target", shipped())
+def test_the_crossover_names_the_smallest(target: str) -> None:
+    table = crossover(target)
+    sizes = table[
+        [
+            name
+            for name in table.columns
+            if name.startswith(("mac_", "parallel_a", "parallel_l", "serial_a", "serial_l"))
+        ]
+    ]
+    assert (sizes.idxmin(axis=1).str.split("_").str[0] == table["smallest"]).all()
+    one = table[(table["m"] == 1) & (table["k"] == 1)].iloc[0]
+    # At 1 x 1 bits one lane is all lanes.
+    assert one["parallel_to_mac"] == one["serial_to_mac"] < 1
+
+
+@pytest.mark.parametrize("target", shipped())
+def test_the_crossover_is_near_what_was_synthesized(target: str) -> None:
+    pairs = measured_pairs(shipped_table(target))
+    assert len(pairs) >= 3
+    for row in pairs.itertuples():
+        modelled = crossover(target, width=row.width, bits=((row.m, row.k),))["parallel_to_mac"].iloc[0]
+        assert math.isclose(modelled, row.parallel_to_mac, rel_tol=0.2), row

@@ -1,0 +1,42 @@
+"""The flow still gives the numbers of the tables: a few quick points, synthesized again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwmodels.synthesis.table import Table, shipped, shipped_table
+from hwmodels.synthesis.targets import FAMILIES, target
+from hwmodels.synthesis.yosys import find_yosys, synthesize
+from tests.conftest import SHARED, YOSYS_WHEEL
+
+LIBERTY = {"sg13g2": ("ihp-sg13g2/sg13g2_stdcell_typ_1p20V_25C.lib.gz",), "sky130hd": ("sky130/sky130hd_tt.lib.gz",)}
+SAMPLE = (("pe", 0), ("pe", 3), ("post_unit", 1))
+"""Block, and which of its rows."""
+
+pytestmark = pytest.mark.skipif(YOSYS_WHEEL is None, reason="needs Yosys: pip install pyosys")
+
+
+def libraries(name: str) -> tuple[Path, ...]:
+    return tuple(SHARED / "liberty" / path for path in LIBERTY.get(name, ()))
+
+
+def same_tool(table: Table) -> bool:
+    return table.head["tool"] == find_yosys(YOSYS_WHEEL).name
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if name in FAMILIES or name in LIBERTY])
+def test_points_come_out_as_in_the_table(name: str, tmp_path: Path) -> None:
+    table = shipped_table(name)
+    if not all(path.exists() for path in libraries(name)):
+        pytest.skip(f"needs the liberty files of {name} under {SHARED}")
+    if not same_tool(table):
+        pytest.skip(f"the table is of {table.head['tool']}, this is {find_yosys(YOSYS_WHEEL).name}")
+    aim = target(name, libraries(name))
+    for block, number in SAMPLE:
+        row = table.done(block)[number]
+        folder = tmp_path / f"{block}{number}"
+        folder.mkdir()
+        found = synthesize(row.point, aim, find_yosys(YOSYS_WHEEL), folder, timeout_s=600)
+        assert found == row.counts, row.point.name

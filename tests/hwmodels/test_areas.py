@@ -1,0 +1,122 @@
+"""Fits: the solver against brute force, known coefficients found again, and what the shipped tables say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from hwmodels.areas import PARTS, RANGE, RESOURCES, fit, fitted, measured, non_negative
+from hwmodels.design import Design
+from hwmodels.structure import UNITS, counts
+from hwmodels.synthesis.counts import Counts
+from hwmodels.synthesis.grid import plan
+from hwmodels.synthesis.table import DONE, HEAD, Row, Table, shipped, shipped_table
+from hwmodels.technology import TECHNOLOGIES
+
+
+def best_subset(matrix: np.ndarray, values: np.ndarray) -> float:
+    """The least residual over every set of columns whose least squares are not negative."""
+    columns, best = matrix.shape[1], float(values @ values)
+    for size in range(1, columns + 1):
+        for chosen in combinations(range(columns), size):
+            part = matrix[:, chosen]
+            x = np.linalg.lstsq(part, values, rcond=None)[0]
+            if (x >= 0).all():
+                best = min(best, float(np.sum((part @ x - values) ** 2)))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_non_negative_least_squares_are_the_best_of_every_subset(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    matrix, values = rng.normal(size=(12, 5)) + 0.3, rng.normal(size=12) + 0.5
+    x = non_negative(matrix, values)
+    assert (x >= 0).all()
+    assert float(np.sum((matrix @ x - values) ** 2)) == pytest.approx(best_subset(matrix, values), rel=1e-9)
+
+
+def known_table() -> Table:
+    """A table of machines whose every feature costs 3, glue 1."""
+    rows = []
+    for point in plan("full", "asic"):
+        units = counts(point.design) if point.block in PARTS else {point.block: 1}
+        named = {unit: many for unit, many in units.items() if unit in PARTS.get(point.block, units)}
+        area = sum(
+            many * (1 if unit == "glue" else 3) * sum(float(value) for value in UNITS[unit](point.design).values())
+            for unit, many in named.items()
+        )
+        rows.append(Row(point, DONE, Counts(area_um2=area, ff=1), 0.0, ""))
+    return Table({**dict.fromkeys(HEAD, ""), "target": "known", "kind": "asic"}, tuple(rows))
+
+
+def test_known_costs_are_found_again() -> None:
+    table = known_table()
+    found = fit(table)
+    for row in table.rows:
+        predicted = float(found.block("area_um2", row.point.block, row.point.design))
+        assert predicted == pytest.approx(measured(row, "area_um2"), rel=1e-6), row.point.name
+
+
+def test_a_fit_needs_every_unit() -> None:
+    table = known_table()
+    with pytest.raises(ValueError, match="there is none of writer"):
+        fit(table, [row for row in table.rows if row.point.block != "writer"])
+    with pytest.raises(ValueError, match="a finished frame or engine"):
+        fit(table, [row for row in table.rows if row.point.block not in PARTS])
+
+
+def test_machines_beyond_the_points_are_outside() -> None:
+    found = fit(known_table())
+    assert set(found.ranges) == set(RANGE)
+    inside = Design(rows=8, cols=4, width=32)
+    assert not found.outside(inside)
+    for knob, value in (("cols", 64), ("width", 512), ("rows", 1024)):
+        changed = replace(inside, **{knob: value, **({"rows": 512, "port_bits": 512} if knob == "width" else {})})  # type: ignore[arg-type]
+        assert found.outside(changed), knob
+
+
+@pytest.mark.parametrize("target", shipped())
+def test_flip_flops_of_a_pe_are_counted_not_guessed(target: str) -> None:
+    """One for every bit of the counts, of the sum and of the accumulator: synthesis finds the same."""
+    table = shipped_table(target)
+    for row in table.done("pe"):
+        k = row.point.design
+        counted = (
+            k.lanes_a * k.lanes_w * k.width.bit_length() + k.width.bit_length() + k.lanes_a + k.lanes_w + 1 + k.acc_bits
+        )
+        assert row.counts.ff == counted, row.point.name
+
+
+@pytest.mark.parametrize("target", shipped())
+def test_terms_of_a_shipped_fit_are_never_negative_and_grow(target: str) -> None:
+    found, small = fitted(target), Design(rows=8, cols=4, width=16, port_bits=16, max_act_bits=4, max_weight_bits=4)
+    main = RESOURCES[shipped_table(target).head["kind"]][0]
+    for larger in (
+        replace(small, rows=16),
+        replace(small, cols=8),
+        replace(small, lanes_a=2),
+        replace(small, max_act_bits=8),
+    ):
+        assert 0 < found.block(main, "engine", small) < found.block(main, "engine", larger)
+
+
+@pytest.mark.parametrize("target", shipped())
+def test_neighbouring_widths_cost_in_line(target: str) -> None:
+    """Measured cost per xnor bit of a PE may not jump from one width to the next; per bit, wider is not dearer."""
+    main = RESOURCES[shipped_table(target).head["kind"]][0]
+    model = fitted(target)
+    for width in range(8, 128):
+        one, next_one = (
+            float(model.unit(main, "pe", Design(rows=w, width=w, port_bits=w, max_act_bits=4, max_weight_bits=4)))
+            for w in (width, width + 1)
+        )
+        assert 0.95 < next_one / one < 1.15, width
+
+
+def test_technologies_of_fits_have_a_table() -> None:
+    fits = {node.fit for node in TECHNOLOGIES.values() if node.fit}
+    assert fits <= set(shipped())
+    assert all(TECHNOLOGIES[name].kind == shipped_table(name).head["kind"] for name in fits)

@@ -1,0 +1,69 @@
+"""Features of the engine's units, against plain recursion and loops; arrays of designs give what single designs give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwmodels.design import Design
+from hwmodels.knobs import NUMERIC, Knobs
+from hwmodels.structure import UNITS, counts, popcount_adders, shifts
+
+
+def popcount_by_rank(width: int) -> int:
+    """Full adders of `popcount.sv`, counted with lists of wires."""
+    wires, full = list(range(width)), 0
+    if width < 3:
+        return 0
+    if width == 3:
+        return 1
+    sums, carries = [], []
+    while len(wires) >= 3:
+        del wires[:3]
+        full += 1
+        sums.append(full)
+        carries.append(full)
+    if len(wires) == 2:
+        sums.append(0)
+    return full + popcount_by_rank(len(sums)) + popcount_by_rank(len(carries))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 7, 8, 21, 32, 63, 64, 65, 100, 256])
+def test_full_adders_are_counted_along_the_tree(width: int) -> None:
+    assert popcount_adders(width)[0] == popcount_by_rank(width)
+
+
+def test_a_popcount_of_seven_by_hand() -> None:
+    # Two full adders leave two sums, two carries and one bit: a half adder each (one joining bit), then once + 2 twice + carry-in
+    # of three bits.
+    assert popcount_adders(7) == (2, 1 + 1 + 3)
+
+
+def test_an_accumulator_shifts_only_where_plane_pairs_ask_for_it() -> None:
+    # One plane each: no shift at all. 2 x 2 planes on 1 x 1 lanes: weights 2, 1, 1, 0, gaps 0 and 1.
+    assert shifts(Design(max_act_bits=1, max_weight_bits=1)) == 1
+    assert shifts(Design(max_act_bits=2, max_weight_bits=2)) == 2
+
+
+@pytest.mark.parametrize("kind", ["array", "mac"])
+def test_arrays_give_what_single_designs_give(kind: str) -> None:
+    base = Design(kind=kind, rows=8, width=16, port_bits=16)  # type: ignore[arg-type]
+    designs = [
+        base,
+        replace(base, cols=3, max_act_bits=2, weight_depth=64),
+        replace(base, width=32, rows=32, lanes_a=2),
+    ]
+    many = Knobs(
+        kind=kind, dataflow="best", **{name: np.array([int(getattr(one, name)) for one in designs]) for name in NUMERIC}
+    )
+    for unit, features in UNITS.items():
+        together = features(many)
+        for index, design in enumerate(designs):
+            alone = features(design)
+            assert {name: int(np.broadcast_to(value, 3)[index]) for name, value in together.items()} == {
+                name: int(value) for name, value in alone.items()
+            }, unit
+    for name, number in counts(many).items():
+        assert np.broadcast_to(number, 3).tolist() == [int(counts(design)[name]) for design in designs]
