@@ -66,7 +66,9 @@ def read_macro(path: Path) -> Macro:
     memory, clock = _group(path, cell, "memory", ""), _group(path, cell, "pin", f"{PORT}CLK")
     mux = re.search(r"_c(\d+)_", cell.arguments[0])
     if mux is None:
-        raise ValueError(f"{path}: the cell's name must state its column address bits as _c2_, not {cell.arguments[0]!r}")
+        raise ValueError(
+            f"{path}: the cell's name must state its column address bits as _c2_, not {cell.arguments[0]!r}"
+        )
     return Macro(
         words=2 ** int(_number(path, memory, "address_width")),
         bits=int(_number(path, memory, "word_width")),
@@ -135,7 +137,9 @@ def _number(path: Path, group: Group, name: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise ValueError(f"{path}: line {group.line}: `{name}` of `{group.name}` must be a number, not {text!r}") from error
+        raise ValueError(
+            f"{path}: line {group.line}: `{name}` of `{group.name}` must be a number, not {text!r}"
+        ) from error
 
 
 def _cycle_energy(path: Path, pin: Group, state: frozenset[str]) -> float:
