@@ -441,7 +441,10 @@ def explain(
     evaluation = found.evaluation
     if as_json:
         tables = {name: _records(getattr(found, name)) for name in ("layers", "energy", "silicon", "constants")}
-        _print_json({"row": row, "network": evaluation.network.name, "design": evaluation.design.name, **tables})
+        said = {"energy_range_nj": found.energy_range_nj, "notes": found.notes}
+        _print_json(
+            {"row": row, "network": evaluation.network.name, "design": evaluation.design.name, **said, **tables}
+        )
         return
     print(f"row {row}: {evaluation.network.name} on {evaluation.design.name}")
     for title, table in (
@@ -452,6 +455,12 @@ def explain(
     ):
         print(f"\n{title}")
         _print_table(table, False)
+    low, high = found.energy_range_nj
+    print(
+        f"\nenergy {evaluation.cost.energy_nj:,.1f} nJ; {low:,.1f} to {high:,.1f} nJ with all constants at the ends of their ranges"
+    )
+    for note in found.notes:
+        print(f"note: {note}")
 
 
 @app.command()
@@ -547,6 +556,18 @@ def rtl(
             print(line)
     except ToolError as error:
         _fail(str(error), 2)
+
+
+@app.command("characterize-sram")
+def characterize_sram(
+    liberty: Annotated[list[Path], typer.Argument(help="Liberty files of SRAM macros, one each (.lib or .lib.gz).")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Table (.csv) to write.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a foundry's SRAM macros, fit the model to them, and print how far it is from each macro that it has not seen."""
+    from dse.macro_table import characterize_macros
+
+    _print_table(characterize_macros(liberty, output), as_json)
 
 
 @app.command()
