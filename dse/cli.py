@@ -572,14 +572,26 @@ def characterize_sram(
 
 @app.command()
 def validate(
-    as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40
+    as_json: AsJson = False,
+    cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40,
+    published: Annotated[
+        bool, typer.Option("--published", help="Only against published machines; no random cases.")
+    ] = False,
 ) -> None:
-    """Run the agreements between the levels of truth and print how far each is from the one below."""
+    """Print how far each level is from the truth below it, and how far the models are from published machines."""
+    from dse.published import PUBLISHED_COLUMNS, published_table
     from dse.validation import validate as run_validate
 
-    table = run_validate(cases=cases)
-    _print_table(table, as_json)
-    if not table["agrees"].all():
+    machines, agreements = published_table(), None if published else run_validate(cases=cases)
+    if as_json:
+        said = {} if agreements is None else {"agreements": _records(agreements)}
+        _print_json({**said, "published": _records(machines)})
+    else:
+        if agreements is not None:
+            _print_table(agreements, False)
+            print()
+        _print_table(machines, False, PUBLISHED_COLUMNS)
+    if not machines["holds"].all() or not (agreements is None or agreements["agrees"].all()):
         raise typer.Exit(1)
 
 
