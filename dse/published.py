@@ -229,13 +229,13 @@ def _interpolated(chip: Chip, component: str | None, end: int | None) -> float:
 
 
 def _tops_per_w(chip: Chip, node: str, component: str | None, end: int | None) -> float:
-    """A 3 x 3 layer of 256 to 384 channels on 13 x 13 positions, on 32 x 16 PEs of 64 bits at 100 MHz. `end`: of the constants' ranges."""
+    """A 3 x 3 layer of 256 to 384 channels on 13 x 13 positions, on 32 x 13 PEs of 64 bits at 100 MHz. `end`: of the constants' ranges."""
     layer = Conv(
         name="conv3", in_shape=(256, 13, 13), out_channels=384, kernel=(3, 3), padding=(1, 1, 1, 1), act_bits=chip.act_bits,
         weight_bits=1, out_bits=chip.act_bits,
     )  # fmt: skip
     design = Design(
-        rows=32, cols=16, width=64, max_act_bits=chip.act_bits, max_weight_bits=1, weight_depth=2304, act_depth=1024,
+        rows=32, cols=13, width=64, max_act_bits=chip.act_bits, max_weight_bits=1, weight_depth=2304, act_depth=1024,
         out_depth=4096, memory="sram", memory_kib=256, clock_mhz=100,
     )  # fmt: skip
     found = evaluate_layer(layer, design)

@@ -54,7 +54,7 @@ class MacroModel:
     """A fit and the range that it was made from. Sizes may be arrays over designs."""
 
     row_drivers: float
-    heights: tuple[float, float, float]
+    heights: tuple[float, ...]
     coefficients: Mapping[str, tuple[float, ...]]
     words: tuple[int, int]
     bits: tuple[int, int]
@@ -136,6 +136,8 @@ def shipped_model(name: str = SHIPPED) -> MacroModel:
 
 def left_out(macros: Sequence[Macro]) -> dict[str, list[float]]:
     """Relative errors by figure: of every macro, from the model that is fitted to the others. Raises ValueError for fewer than five."""
+    if len(macros) < 5:
+        raise ValueError(f"sram: at least 5 macros must be given to leave one out of a fit, not {len(macros)}")
     errors: dict[str, list[float]] = {name: [] for name in FIGURES}
     for index, macro in enumerate(macros):
         model = fit_macros([*macros[:index], *macros[index + 1 :]])
