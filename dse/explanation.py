@@ -13,6 +13,7 @@ from dse.results import Results
 from dse.space import blocks, design
 from hwmodels.constants import ASSUMED
 from hwmodels.design import Design
+from hwmodels.macro_model import MacroModel
 from hwmodels.models import Evaluation, evaluate
 from hwmodels.pricing import Build, Term, area_terms, banks, energy_terms, resource_terms
 from hwmodels.technology import Technology
@@ -148,10 +149,17 @@ def _with_range(table: pd.DataFrame, node: Technology) -> pd.DataFrame:
 
 
 def _bank_notes(build: Build, node: Technology) -> list[str]:
-    """Memories of an ASIC that lie outside the data they are priced from."""
+    """Memories of an ASIC that lie outside the data they are priced from, or are slower than the clock."""
     if node.sram is None:
         return []
-    return [
+    slow = [
+        f"{bank.name} banks take {float(node.sram.access_time_ns(bank.depth, bank.bits)):.2f} ns to read, longer than a cycle at "
+        f"{build.clock_mhz:g} MHz"
+        for bank in banks(build.knobs)
+        if isinstance(node.sram, MacroModel)
+        and float(node.sram.access_time_ns(bank.depth, bank.bits)) * build.clock_mhz > 1000
+    ]
+    return slow + [
         f"{bank.name} banks of {bank.depth} x {bank.bits} bits lie outside the SRAM data: smaller ones are priced as the "
         "smallest macro, larger ones as several"
         for bank in banks(build.knobs)

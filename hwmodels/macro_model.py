@@ -90,6 +90,11 @@ class MacroModel:
         """um2 of a bank; a bank above the largest macro is several of them."""
         return self._bank("area_um2", words, bits) * np.ceil(np.asarray(words) / self.words[1])
 
+    def access_time_ns(self, words: npt.ArrayLike, bits: npt.ArrayLike) -> Floats:
+        """From the clock to a word of a bank, without the wires and the choice between several macros."""
+        beside = np.ceil(np.asarray(bits) / self.bits[1])
+        return self._bank("clock_to_q_ns", words, bits) / beside
+
     def outside(self, words: npt.ArrayLike, bits: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether a bank is smaller than the smallest macro read, which it is priced as, or takes several."""
         words, bits = np.asarray(words), np.asarray(bits)
