@@ -611,7 +611,10 @@ def explain(
     evaluation = found.evaluation
     if as_json:
         tables = {name: _records(getattr(found, name)) for name in ("layers", "energy", "silicon", "constants")}
-        _print_json({"row": row, "network": evaluation.network.name, "design": evaluation.design.name, **tables})
+        said = {"energy_range_nj": found.energy_range_nj, "notes": found.notes}
+        _print_json(
+            {"row": row, "network": evaluation.network.name, "design": evaluation.design.name, **said, **tables}
+        )
         return
     print(f"row {row}: {evaluation.network.name} on {evaluation.design.name}")
     for title, table in (
@@ -622,6 +625,12 @@ def explain(
     ):
         print(f"\n{title}")
         _print_table(table, False)
+    low, high = found.energy_range_nj
+    print(
+        f"\nenergy {evaluation.cost.energy_nj:,.1f} nJ; {low:,.1f} to {high:,.1f} nJ with all constants at the ends of their ranges"
+    )
+    for note in found.notes:
+        print(f"note: {note}")
 
 
 @app.command()
@@ -726,6 +735,18 @@ def rtl(
         _fail(str(error), 2)
 
 
+@app.command("characterize-sram")
+def characterize_sram(
+    liberty: Annotated[list[Path], typer.Argument(help="Liberty files of SRAM macros, one each (.lib or .lib.gz).")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Table (.csv) to write.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a foundry's SRAM macros, fit the model to them, and print how far it is from each macro that it has not seen."""
+    from dse.macro_table import characterize_macros
+
+    _print_table(characterize_macros(liberty, output), as_json)
+
+
 @app.command()
 def characterize(
     target: Annotated[str, typer.Argument(help="xc7, xcup, ecp5 or ice40; with --liberty, any name.")],
@@ -766,20 +787,32 @@ def characterize(
 
 @app.command()
 def validate(
-    as_json: AsJson = False, cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40
+    as_json: AsJson = False,
+    cases: Annotated[int, typer.Option(min=1, help="Random cases of each agreement.")] = 40,
+    published: Annotated[
+        bool, typer.Option("--published", help="Only against published machines; no random cases.")
+    ] = False,
 ) -> None:
-    """Run the agreements between the levels of truth and print how far each is from the one below."""
+    """Print how far each level is from the truth below it, and how far the models are from published machines."""
     from dse.fits import shipped_fits
+    from dse.published import PUBLISHED_COLUMNS, published_table
     from dse.validation import validate as run_validate
 
-    table, fits = run_validate(cases=cases), shipped_fits()
+    machines, agreements = published_table(), None if published else run_validate(cases=cases)
+    fits = None if published else shipped_fits()
     if as_json:
-        _print_json({"agreements": _records(table), "fits": _records(fits)})
+        own = {"agreements": agreements, "fits": fits, "published": machines}
+        _print_json({name: _records(table) for name, table in own.items() if table is not None})
     else:
-        _print_table(table, False)
-        print("\nfitted to synthesis: relative errors on points held out, and on the largest from the smaller ones")
-        _print_table(fits, False)
-    if not table["agrees"].all():
+        if agreements is not None:
+            _print_table(agreements, False)
+            print()
+        if fits is not None:
+            print("fitted to synthesis: relative errors on points held out, and on the largest from the smaller ones")
+            _print_table(fits, False)
+            print()
+        _print_table(machines, False, PUBLISHED_COLUMNS)
+    if not machines["holds"].all() or not (agreements is None or agreements["agrees"].all()):
         raise typer.Exit(1)
 
 

@@ -12,9 +12,11 @@ from dse.experiment import Experiment, parse
 from dse.results import Results
 from dse.space import blocks, design
 from hwmodels.areas import Fit, fitted
+from hwmodels.constants import ASSUMED
 from hwmodels.design import Design
+from hwmodels.macro_model import MacroModel
 from hwmodels.models import Evaluation, evaluate
-from hwmodels.pricing import Build, Term, area_terms, energy_terms, resource_terms
+from hwmodels.pricing import Build, Term, area_terms, banks, energy_terms, resource_terms
 from hwmodels.technology import Technology
 from workloads.files import network_from_header
 from workloads.network import Network
@@ -22,7 +24,11 @@ from workloads.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A row evaluated again, one design at a time, with tables of what its figures are made of."""
+    """A row evaluated again, one design at a time, with tables of what its figures are made of.
+
+    `energy` has the amount of every term and its `low` and `high`: the amount with the constants at the ends of their ranges.
+    `notes` say what the figures cannot: banks outside the SRAM data, and constants that are assumed and have no range.
+    """
 
     row: int
     evaluation: Evaluation
@@ -30,6 +36,12 @@ class Explanation:
     energy: pd.DataFrame
     silicon: pd.DataFrame
     constants: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def energy_range_nj(self) -> tuple[float, float]:
+        """The energy with all constants at the low ends of their ranges, and at the high ends."""
+        return float(self.energy["low"].sum()), float(self.energy["high"].sum())
 
 
 def experiment_of(opened: Results) -> Experiment:
@@ -65,9 +77,10 @@ def explain_design(network: Network, chosen: Design, *, row: int = -1) -> Explan
         row=row,
         evaluation=evaluation,
         layers=layer_table(evaluation),
-        energy=_term_table(energy, 1000.0, "nJ"),
+        energy=_with_range(_term_table(energy, 1000.0, "nJ"), node),
         silicon=_term_table(silicon, 1e6 if node.kind == "asic" else 1.0, "mm2" if node.kind == "asic" else None),
         constants=_constant_table((*energy, *silicon), node),
+        notes=(*_bank_notes(build, node), *_assumed_notes(energy, node)),
     )
 
 
@@ -122,11 +135,71 @@ def _term_table(terms: Sequence[Term], scale: float, unit: str | None) -> pd.Dat
     return pd.DataFrame(rows)
 
 
+def _with_range(table: pd.DataFrame, node: Technology) -> pd.DataFrame:
+    """The same with `low` and `high`: a term lies where the widest of its constants may put it."""
+    spans = [
+        [node.constants[name].span for name in text.split(", ") if name in node.constants] or [(1.0, 1.0)]
+        for text in table["constants"]
+    ]
+    low = table["amount"] * [min(span[0] for span in each) for each in spans]
+    high = table["amount"] * [max(span[1] for span in each) for each in spans]
+    place = table.columns.get_loc("amount") + 1
+    table.insert(place, "low", low)
+    table.insert(place + 1, "high", high)
+    return table
+
+
+def _bank_notes(build: Build, node: Technology) -> list[str]:
+    """Memories of an ASIC that lie outside the data they are priced from, or are slower than the clock."""
+    if node.sram is None:
+        return []
+    slow = [
+        f"{bank.name} banks take {float(node.sram.access_time_ns(bank.depth, bank.bits)):.2f} ns to read, longer than a cycle at "
+        f"{build.clock_mhz:g} MHz"
+        for bank in banks(build.knobs)
+        if isinstance(node.sram, MacroModel)
+        and float(node.sram.access_time_ns(bank.depth, bank.bits)) * build.clock_mhz > 1000
+    ]
+    return slow + [
+        f"{bank.name} banks of {bank.depth} x {bank.bits} bits lie outside the SRAM data: smaller ones are priced as the "
+        "smallest macro, larger ones as several"
+        for bank in banks(build.knobs)
+        if bank.count and node.sram.outside(bank.depth, bank.bits)
+    ]
+
+
+def _assumed_notes(terms: Sequence[Term], node: Technology) -> list[str]:
+    """Constants that nothing bounds, in one sentence; what public data cannot support on a device, in another."""
+    names = dict.fromkeys(
+        name for term in terms if term.amount > 0 for name in term.constants if name in node.constants
+    )
+    loose = [
+        name for name in names if ASSUMED in node.constants[name].source and node.constants[name].span == (1.0, 1.0)
+    ]
+    notes = [f"assumed, with no range known: {', '.join(loose)}"] if loose else []
+    if node.kind == "fpga":
+        notes.append(FPGA_NOTE)
+    return notes
+
+
+FPGA_NOTE = (
+    "no public measurement gives the energy of a LUT, a block RAM or a DSP slice of this family with the design that it was "
+    "measured on: the energy is good for comparing designs on the same device, its absolute value only within low and high"
+)
+
+
 def _constant_table(terms: Sequence[Term], node: Technology) -> pd.DataFrame:
     """Every constant that the terms use, once, with its source."""
     names = dict.fromkeys(name for term in terms for name in term.constants)
-    rows = [
-        {"name": name, "value": constant.value, "unit": constant.unit, "source": constant.source}
+    rows: list[dict[str, object]] = [
+        {
+            "name": name,
+            "value": constant.value,
+            "low": constant.low,
+            "high": constant.high,
+            "unit": constant.unit,
+            "source": constant.source,
+        }
         for name, constant in ((name, node.constants[name]) for name in names if name in node.constants)
     ]
     if node.sram is not None and "sram" in names:

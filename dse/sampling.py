@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from dse import pareto
 from dse.compare import swept_technology
 from dse.experiment import Experiment
-from dse.front import shared, smaller_is_better
+from dse.front import shared
 from dse.hypervolume import hypervolume_over_time
+from dse.keep import oriented
 from dse.samplers.registry import sampler
 from dse.space import Block, Chunk
 from dse.sweeps import Plan, evaluate_chunk, plan
@@ -113,7 +114,7 @@ def _values(table: pa.Table, objectives: tuple[str, ...], technology: str) -> Fl
     """(1, objectives), NaN where the row is infeasible or of another technology than the one that is looked at."""
     if not len(table) or table["technology"][0].as_py() != technology:
         return np.full((1, len(objectives)), np.nan)
-    return smaller_is_better(table.to_pandas(), objectives)
+    return oriented(table.to_pandas(), objectives)
 
 
 def _searched(
@@ -131,7 +132,7 @@ def _searched(
         raise ValueError(
             f"search: must find a feasible design in {technology}, but none of {len(order)} is; raise the budget"
         )
-    front = rows[pareto.front(smaller_is_better(rows, objectives))].reset_index(drop=True)
+    front = rows[pareto.front(oriented(rows, objectives))].reset_index(drop=True)
     # A larger value is better for some objectives; turned over, they are negative, so they grow towards a fixed end instead.
     values = np.concatenate([_values(known[row], objectives, technology) for row in order])
     marks = np.unique(np.linspace(1, len(order), min(MARKS, len(order))).astype(np.int64))

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from dse.variants import load_network
+from hwmodels.macro_model import MacroModel
+from hwmodels.sram import SramTable
 from hwmodels.technology import TECHNOLOGIES, Technology, technology
 from reports.tables import csv_table, markdown_table
 from reports.wording import design_words
@@ -102,29 +104,35 @@ def constant_table(name: str) -> pd.DataFrame:
         {"constant": key, "value": constant.value, "unit": constant.unit, "source": constant.source}
         for key, constant in entry.constants.items()
     ]
-    table = entry.sram
-    if table is not None:
-        sizes = zip(table.capacity_bytes, table.read_pj, table.write_pj, table.area_um2, strict=True)
-        for capacity, read, write, area in sizes:
-            bank = f"sram {capacity:g} B"
-            rows.append(
-                {
-                    "constant": f"{bank} read",
-                    "value": read,
-                    "unit": f"pJ per {table.port_bits} bit",
-                    "source": table.source,
-                }
-            )
-            rows.append(
-                {
-                    "constant": f"{bank} write",
-                    "value": write,
-                    "unit": f"pJ per {table.port_bits} bit",
-                    "source": table.source,
-                }
-            )
-            rows.append({"constant": f"{bank} area", "value": area, "unit": "um2", "source": table.source})
+    if isinstance(entry.sram, SramTable):
+        rows += _table_rows(entry.sram)
+    elif entry.sram is not None:
+        rows += _macro_rows(entry.sram)
     return pd.DataFrame(rows)
+
+
+def _table_rows(table: SramTable) -> list[dict[str, Any]]:
+    """Read, write and area of every size of a published table."""
+    unit = f"pJ per {table.port_bits} bit"
+    kinds = (("read", table.read_pj, unit), ("write", table.write_pj, unit), ("area", table.area_um2, "um2"))
+    return [
+        {"constant": f"sram {capacity:g} B {kind}", "value": values[index], "unit": unit, "source": table.source}
+        for index, capacity in enumerate(table.capacity_bytes)
+        for kind, values, unit in kinds
+    ]
+
+
+def _macro_rows(model: MacroModel) -> list[dict[str, Any]]:
+    """Coefficients of a fit to macros; `hwmodels.macro_model` says what they multiply."""
+    sums = {
+        "area row drivers": ("columns", (model.row_drivers,)), "area heights": ("um2 per column", model.heights),
+        **{name.rsplit("_", 1)[0].replace("_", " "): (name.rsplit("_", 1)[1], each) for name, each in model.coefficients.items()},
+    }  # fmt: skip
+    return [
+        {"constant": f"sram {name} {index}", "value": value, "unit": unit, "source": model.source}
+        for name, (unit, values) in sums.items()
+        for index, value in enumerate(values)
+    ]
 
 
 def decision_view(table: pd.DataFrame) -> pd.DataFrame:

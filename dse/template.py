@@ -44,7 +44,7 @@ bits = ["1x1", "2x2", "4x4", "8x8"]
 [space]
 machine = ["array", "mac"]            # xnor-popcount branches, or the twin with integer multipliers
 technology = "asic45"                 # `dse technologies` lists them
-memory = "dram"                       # or "sram": everything on chip, memory_kib of it
+memory = "dram"                       # or lpddr4, ddr3, hbm2, ...; or "sram": everything on chip, memory_kib of it
 # memory_kib = [512, 2048]
 clock_mhz = [200, 500]
 rows = { from = 8, to = 64, times = 2 }   # output channels in parallel; must divide width or be a multiple of it

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from hwmodels.analytical import evaluate_layer, evaluate_mapping
 from hwmodels.design import Design
 from hwmodels.exact import exact_layer, recurrence_times, simulated_times
 from hwmodels.geometry import geometry
+from hwmodels.macro_model import left_out
+from hwmodels.macros import shipped_macros
 from hwmodels.mapping import WEIGHT, Mapping, Misfit, mappings, walk_of
 from hwmodels.models import evaluate
 from hwmodels.pricing import Build, resource_terms, total
@@ -230,8 +233,30 @@ def _bismo(cases: int) -> dict[str, object]:
     )
 
 
+MACRO_ERRORS = {
+    "area_um2": 0.02, "read_energy_pj": 0.15, "write_energy_pj": 0.10, "leakage_nw": 1e-5, "clock_to_q_ns": 0.15,
+}  # fmt: skip
+"""What a macro of SRAM may be off by, predicted from the others."""
+
+
+def _macro(figure: str, cases: int) -> dict[str, object]:
+    """Every foundry macro, from the model that is fitted to the others."""
+    del cases
+    errors = np.abs(left_out(shipped_macros())[figure])
+    what = f"SRAM {' '.join(figure.split('_')[:-1])} (median {np.median(errors):.1%})"
+    return _row(
+        what,
+        "IHP SG13G2 macros, each left out of its fit",
+        len(errors),
+        float(errors.max()),
+        MACRO_ERRORS[figure],
+        "relative",
+    )
+
+
 CHECKS: tuple[Callable[[int], dict[str, object]], ...] = (
     _executor_values, _executor_actions, _batch_against_scalar, _closed_form, _recurrence, _peer_cycles, _scaling, _bismo,
+    *(partial(_macro, figure) for figure in MACRO_ERRORS),
 )  # fmt: skip
 """Every agreement; each takes the number of random cases."""
 

@@ -9,7 +9,8 @@ from workloads.layers import check_bits, check_positive
 
 KINDS = ("array", "mac")
 DATAFLOWS = ("weight", "activation", "best")
-MEMORIES = ("dram", "sram")
+MEMORIES = ("dram", "sram", "ddr3", "lpddr", "lpddr4", "gddr5", "hbm2")
+"""Off chip or on it. "dram" is the generic one of `hwmodels.constants`, the others are DRAM types with sources of their own."""
 MAX_ACC_BITS = 32
 """As wide as a threshold in memory."""
 
@@ -39,7 +40,7 @@ class Design:
     port_shared: bool = True
     port_latency: int = 20
     port_burst: int = 16
-    memory: Literal["dram", "sram"] = "dram"
+    memory: Literal["dram", "sram", "ddr3", "lpddr", "lpddr4", "gddr5", "hbm2"] = "dram"
     memory_kib: int = 0
     clock_mhz: float = 200.0
     technology: str = "asic45"

@@ -28,6 +28,9 @@ Number = Any
 LUTRAM_DEPTH = 256
 """Banks no deeper than this sit in LUTRAM, deeper ones in block RAM: FINN's and Vivado's usual choice; assumed."""
 
+MACRO = (4096, 32)
+"""Words and bits of the macros that an on-chip memory is made of: 16 KiB each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -129,11 +132,13 @@ def _memory_area(build: Build, t: Technology) -> list[Term]:
     k, terms = build.knobs, list[Term]()
     assert t.sram is not None
     for bank in banks(k):
-        each = t.sram.area(bank.depth * bank.bits / 8)
+        each = t.sram.area(bank.depth, bank.bits)
         terms.append(Term("buffer", f"{bank.name} banks", bank.count, each, "um2", ("sram",)))
     if build.memory == "sram":
         terms.append(
-            Term("memory", "on-chip memory, 16 KiB macros", build.memory_kib / 16, t.sram.area(16384), "um2", ("sram",))
+            Term(
+                "memory", "on-chip memory, 16 KiB macros", build.memory_kib / 16, t.sram.area(*MACRO), "um2", ("sram",)
+            )
         )
     return terms
 
@@ -300,13 +305,11 @@ def _asic_energy(activity: Activity, build: Build, t: Technology, rates: Rates) 
     ]  # fmt: skip
     assert t.sram is not None
     for name, bank, reads, writes in _accesses(activity, k):
-        capacity = bank.depth * bank.bits / 8
-        terms.append(Term("buffer", f"{name} reads", reads, t.sram.read_energy(capacity, bank.bits), "pJ", ("sram",)))
-        terms.append(
-            Term("buffer", f"{name} writes", writes, t.sram.write_energy(capacity, bank.bits), "pJ", ("sram",))
-        )
+        size = (bank.depth, bank.bits)
+        terms.append(Term("buffer", f"{name} reads", reads, t.sram.read_energy(*size), "pJ", ("sram",)))
+        terms.append(Term("buffer", f"{name} writes", writes, t.sram.write_energy(*size), "pJ", ("sram",)))
     if build.memory == "sram":
-        each_read, each_write = t.sram.read_energy(16384, 1), t.sram.write_energy(16384, 1)
+        each_read, each_write = (energy(*MACRO) / MACRO[1] for energy in (t.sram.read_energy, t.sram.write_energy))
         terms.append(Term("memory", "on-chip bits read", activity.memory_read_bits, each_read, "pJ", ("sram",)))
         terms.append(Term("memory", "on-chip bits written", activity.memory_write_bits, each_write, "pJ", ("sram",)))
     return terms
@@ -402,9 +405,10 @@ def _pe_resources(k: Design | Knobs, t: Technology) -> tuple[Number, Number]:
 def _shared_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
     cycles = activity.cycles.total
     terms = [Term("control", "controller and clock, cycles", cycles, t["control_energy"], "pJ", ("control_energy",))]
-    if build.memory == "dram":
+    if build.memory != "sram":
         bits = activity.memory_read_bits + activity.memory_write_bits
-        terms.append(Term("memory", "DRAM bits moved", bits, t["dram_energy"], "pJ", ("dram_energy",)))
+        name = f"{build.memory}_energy"
+        terms.append(Term("memory", "DRAM bits moved", bits, t[name], "pJ", (name,)))
     # 1 mW for 1 us is 1000 pJ.
     pj_per_mw = 1000.0 * cycles / build.clock_mhz
     if t.kind == "fpga":

