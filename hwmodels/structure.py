@@ -187,8 +187,10 @@ def _each(values: Number, function: Callable[[int], int]) -> Number:
 
 
 def _each_row(function: Callable[..., int], *columns: Number) -> Number:
-    """A function of integers, of numbers or of every distinct row of arrays."""
-    if np.ndim(columns[0]) == 0:
+    """A function of integers, of numbers or of every distinct row of arrays, whose shapes may be broadcast."""
+    whole = np.broadcast_arrays(*columns)
+    if whole[0].ndim == 0:
         return function(*(int(value) for value in columns))
-    rows, where = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
-    return np.array([function(*row) for row in rows.tolist()])[where]
+    flat = np.stack([column.ravel() for column in whole], axis=1)
+    rows, where = np.unique(flat, axis=0, return_inverse=True)
+    return np.array([function(*row) for row in rows.tolist()])[where].reshape(whole[0].shape)

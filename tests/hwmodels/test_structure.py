@@ -67,3 +67,16 @@ def test_arrays_give_what_single_designs_give(kind: str) -> None:
             }, unit
     for name, number in counts(many).items():
         assert np.broadcast_to(number, 3).tolist() == [int(counts(design)[name]) for design in designs]
+
+
+def test_shapes_of_knobs_may_broadcast() -> None:
+    """A sweep that skips prices a grid of machines at once: every knob along an axis of its own."""
+    base = Design(rows=8, width=16, port_bits=16)
+    knobs = {name: np.full((1, 1), int(getattr(base, name))) for name in NUMERIC}
+    knobs |= {"threshold_depth": np.array([[16], [64]]), "max_act_bits": np.array([[2, 4, 8]])}
+    many = Knobs(kind="array", dataflow="best", **knobs)
+    for unit, features in UNITS.items():
+        for name, value in features(many).items():
+            for i, j in np.ndindex(2, 3):
+                one = replace(base, threshold_depth=int([16, 64][i]), max_act_bits=int([2, 4, 8][j]))
+                assert np.broadcast_to(value, (2, 3))[i, j] == features(one)[name], (unit, name)
