@@ -54,7 +54,7 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"act_depth": 2.0}, r"design: act_depth must be an integer >= 2 \(two halves\), not 2.0"),
     ({"kind": "gpu"}, "design: kind must be one of array, mac, not 'gpu'"),
     ({"dataflow": "row"}, "design: dataflow must be one of weight, activation, best, not 'row'"),
-    ({"memory": "hbm"}, "design: memory must be one of dram, sram, not 'hbm'"),
+    ({"memory": "hbm"}, "design: memory must be one of dram, sram, ddr3, lpddr, lpddr4, gddr5, hbm2, not 'hbm'"),
     *(({name: value}, f"design: {name} must be an integer >= 0, not {value}") for name, value in (
         ("port_latency", -1), ("port_latency", 2.5), ("memory_kib", -2), ("memory_kib", True),
     )),
