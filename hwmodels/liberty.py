@@ -48,12 +48,18 @@ class Group:
 
 def read_liberty(path: Path) -> Group:
     """The library of a .lib or .lib.gz file. Raises ValueError naming file and line where it is truncated or no liberty file."""
+    return parse_liberty(text_of(path), str(path))
+
+
+def text_of(path: Path) -> str:
+    """The text of a liberty file, unpacked if it ends in .gz. Raises ValueError for a file that cannot be read to its end."""
     try:
         raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8", errors="replace")
+        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8", errors="replace")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path}: must be a whole gzip file, but {error}") from error
-    return parse_liberty(text, str(path))
+    except OSError as error:
+        raise ValueError(f"{path}: must be a readable liberty file, but {error.strerror or error}") from error
 
 
 def parse_liberty(text: str, where: str) -> Group:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from hwmodels.liberty import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +20,6 @@ class Library:
     cells: tuple[str, ...]
     sized: tuple[str, ...]
     flip_flops: tuple[str, ...]
-
-
-def text_of(path: Path) -> str:
-    """The text of a liberty file, unpacked if it ends in .gz. Raises ValueError for a file that cannot be read to its end."""
-    try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8", errors="replace")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path}: must be a whole gzip file, but {error}") from error
-    except OSError as error:
-        raise ValueError(f"{path}: must be a readable liberty file, but {error.strerror or error}") from error
 
 
 def library(path: Path) -> Library:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hwmodels import batch
 from hwmodels.bounds import BOUNDED, least
 from hwmodels.knobs import illegal_reasons
-from tests.agreement.test_batch import MODES, designs_of, flat, knobs
+from hwmodels.knobs import of_designs as knobs
+from tests.agreement.test_batch import MODES, designs_of, flat
 from tests.hwmodels.samples import random_layer
 from workloads.layers import Layer
 from workloads.zoo import NETWORKS

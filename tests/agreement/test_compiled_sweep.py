@@ -16,8 +16,9 @@ from hwmodels import batch, compiled
 from hwmodels.activity import Activity
 from hwmodels.batch import COUNTS
 from hwmodels.knobs import Knobs
+from hwmodels.knobs import of_designs as knobs
 from hwmodels.tables import COUNTS as COLUMNS
-from tests.agreement.test_batch import designs_of, flat, knobs
+from tests.agreement.test_batch import designs_of, flat
 from tests.hwmodels.samples import random_layer
 from workloads.layers import Flatten, Layer
 from workloads.zoo import NETWORKS
