@@ -693,7 +693,8 @@ def simulate(
     from dse.summary import named_network
 
     shapes = named_network(network, m, k)
-    found = run_simulation(shapes, load_design(design), rates_of(activity, shapes.name))
+    machine = load_design(design)
+    found = run_simulation(shapes, machine, rates_of(activity, shapes.name, machine.width))
     if trace is not None:
         write_trace(found, trace)
     if timeline is not None:

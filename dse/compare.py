@@ -10,9 +10,12 @@ import pandas as pd
 
 from dse.estimates import CONSTANT
 from dse.experiment import Constraint, Experiment, applies, check_column
-from dse.explanation import experiment_of
+from dse.explanation import design_of, experiment_of
 from dse.keep import TIES, oriented, ranked
+from dse.observing import rates_at, rates_from_header
 from dse.results import Results, read_part
+from hwmodels.models import evaluate
+from hwmodels.technology import technology
 
 SOFTWARE_WORD = 64
 """Bits of one software xnor-popcount in the paper's cost formula, W / (M K) over one multiply-accumulate at a time."""
@@ -71,6 +74,7 @@ def decide(opened: Results, choice: Choice) -> Decision:
             f"{opened.path}: must hold xnor-popcount designs in {choice.technology}, but no feasible one was swept"
         )
     table = table.merge(_twins(opened, choice), on="network", how="left")
+    table["observed_energy_nj"] = [_observed_energy(opened, row) for row in table["row"]]
     table["fp32_speedup_bound"] = SOFTWARE_WORD / (table["binary_ops"] / (2 * table["macs"]))
     table["fp32_memory_ratio"] = 32 * table["weights"] / (table["model_kib"] * 8192)
     allowed = np.ones(len(table), np.bool_)
@@ -84,6 +88,16 @@ def decide(opened: Results, choice: Choice) -> Decision:
     table.insert(0, "winner", np.arange(len(table)) == winner)
     table.insert(1, "meets", allowed)
     return Decision(table, choice, None if winner is None else int(table["row"].iloc[winner]))
+
+
+def _observed_energy(opened: Results, row: int) -> float:
+    """Energy of a design with the operand bits that toggled on real images; NaN where nothing was observed, and for an FPGA."""
+    network, design = design_of(opened, row)
+    entry = next(entry for entry in opened.manifest["networks"] if entry["name"] == network.name)
+    rates = rates_from_header(entry["rates"])
+    if not rates or technology(design.technology).kind == "fpga":
+        return float("nan")
+    return float(evaluate(network, design, rates=rates_at(rates, design.width)).cost.energy_nj)
 
 
 def best_rows(opened: Results, choice: Choice, machine: str) -> pd.DataFrame:

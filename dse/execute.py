@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dse.observing import Observed, activity_text, observed
+from dse.observing import Observed, activity_text, observed, rates_header
 from dse.variants import load_array, load_network
 from workloads.executor import accuracy, run
 
@@ -58,7 +58,7 @@ def execute(
         "width": width,
         "ways": dict(done.ways),
         "actions": rows,
-        "rates": None if seen is None else asdict(seen.rates),
+        "rates": None if seen is None else rates_header(seen.rates),
     }
     return Execution(done.outputs, pd.DataFrame(rows), seen, summary)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +15,26 @@ import pandas as pd
 
 from hwmodels.rates import RANDOM, Rates
 from workloads.encoded import EncodedNetwork
+from workloads.encoding import WORD_TYPES
 from workloads.observation import Observation, mean_rates, observe
 
 FORMAT = "dse-activity"
+FIELDS = ("activations", "weights", "products", "source")
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A network on `images` images, in words of `width` bits: every layer with weights, and the mean over them."""
+    """A network on `images` images: every layer with weights in words of `width` bits, and what energy is priced with.
+
+    `rates`: by word width, toggle rates of the whole network, each layer weighted by its xnor words. A wide word that few channels
+    fill has bits that never toggle, so a machine is priced with the rates of its own width.
+    """
 
     network: str
     images: int
     width: int
     layers: Mapping[str, Observation]
-
-    @property
-    def rates(self) -> Rates:
-        """What energy is priced with: toggle rates, each layer weighted by its xnor words."""
-        activations, weights, products = mean_rates(self.layers)
-        return Rates(
-            activations=activations,
-            weights=weights,
-            products=products,
-            source=f"observed on {self.images} images in words of {self.width} bits",
-        )
+    rates: Mapping[int, Rates]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -61,26 +58,56 @@ def observed(network: EncodedNetwork, inputs: npt.NDArray[np.generic], *, width:
     found = observe(network, inputs, width=width)
     if not found:
         raise ValueError(f"network {network.network.name!r}: must have a layer with weights to be observed")
-    return Observed(network.network.name, len(inputs), width, found)
+    return Observed(network.network.name, len(inputs), width, found, observed_rates(network, inputs))
+
+
+def observed_rates(network: EncodedNetwork, inputs: npt.NDArray[np.generic]) -> dict[int, Rates]:
+    """Toggle rates of a network by word width. Raises what `run` raises."""
+    return {width: _rates(observe(network, inputs, width=width), len(inputs), width) for width in WORD_TYPES}
+
+
+def _rates(layers: Mapping[str, Observation], images: int, width: int) -> Rates:
+    activations, weights, products = mean_rates(layers)
+    source = f"observed on {images} images in words of {width} bits"
+    return Rates(activations=activations, weights=weights, products=products, source=source)
+
+
+def rates_at(rates: Mapping[int, Rates], width: int) -> Rates:
+    """The rates of a machine's width, or of the nearest that was observed."""
+    return rates[min(rates, key=lambda known: (abs(log2(known / width)), known))]
 
 
 def activity_text(found: Observed) -> str:
     """The file: JSON with planes, histograms and rates of every layer."""
     layers = {name: asdict(seen) for name, seen in found.layers.items()}
     head = {"format": FORMAT, "network": found.network, "images": found.images, "width": found.width}
-    return json.dumps(head | {"rates": asdict(found.rates), "layers": layers}, indent=1)
+    return json.dumps(head | {"rates": rates_header(found.rates), "layers": layers}, indent=1)
 
 
-def rates_of(path: Path | None, network: str) -> Rates:
-    """Rates of an activity file, those of random data where there is none."""
-    return RANDOM if path is None else read_rates(path, network)
+def rates_header(rates: Mapping[int, Rates]) -> dict[str, dict[str, Any]]:
+    """Rates as JSON holds them, by width."""
+    return {str(width): asdict(own) for width, own in rates.items()}
 
 
-def read_rates(path: str | Path, network: str) -> Rates:
-    """Toggle rates of an activity file of this network. Raises ValueError, one line, for any other file."""
+def rates_from_header(entry: Any) -> dict[int, Rates]:
+    """What `rates_header` made. Raises ValueError, TypeError or KeyError for anything else."""
+    return {int(width): Rates(**{name: own[name] for name in FIELDS}) for width, own in dict(entry).items()}
+
+
+def rates_of(path: Path | None, network: str, width: int) -> Rates:
+    """Rates of an activity file for a machine of this width, those of random data where there is no file."""
+    return RANDOM if path is None else rates_at(read_rates(path, network), width)
+
+
+def read_rates(path: str | Path, network: str) -> dict[int, Rates]:
+    """Toggle rates of an activity file of this network, by word width. Raises ValueError, one line, for any other file."""
     try:
         entry = json.loads(Path(path).read_text(encoding="utf-8"))
-        rates = Rates(**_fields(entry))
+        if not isinstance(entry, dict) or entry.get("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT!r}")
+        rates = rates_from_header(entry["rates"])
+        if not rates:
+            raise ValueError("it has no rates")
     except OSError as error:
         raise ValueError(f"{path}: must be a readable activity file, but {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
@@ -89,12 +116,6 @@ def read_rates(path: str | Path, network: str) -> Rates:
     if entry["network"] != network:
         raise ValueError(f"{path}: must be the activity of network {network!r}, not of {entry['network']!r}")
     return rates
-
-
-def _fields(entry: Any) -> dict[str, Any]:
-    if not isinstance(entry, dict) or entry.get("format") != FORMAT:
-        raise ValueError(f"its format is not {FORMAT!r}")
-    return {name: entry["rates"][name] for name in ("activations", "weights", "products", "source")}
 
 
 def _constants(seen: Observation) -> str:

@@ -26,7 +26,8 @@ FRONT_COLUMNS = (
     "technology", "accuracy",
 )  # fmt: skip
 DECISION_COLUMNS = (
-    "winner", "network", "precision", "accuracy", "model_kib", "row", "design", "memory", "latency_us", "energy_nj", "area_mm2",
+    "winner", "network", "precision", "accuracy", "model_kib", "row", "design", "memory", "latency_us", "energy_nj",
+    "observed_energy_nj", "area_mm2",
     "lut", "mac_energy_nj", "fp32_speedup_bound",
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from dse import results
 from dse.experiment import Experiment
 from dse.keep import SAMPLE_ROWS, Bars, chosen, labels, sample_rows
+from dse.observing import rates_header
 from dse.pool import finished
 from dse.rows import table_of
 from dse.search import Span, sample, search, seeds, spans
@@ -299,6 +300,7 @@ def _network_entry(variant: Variant) -> dict[str, Any]:
         "accuracy_source": variant.accuracy_source,
         "weights": variant.network.parameters,
         "sha256": variant.digest,
+        "rates": rates_header(variant.rates),
         "shape": network_header(variant.network),
     }
 

@@ -151,6 +151,7 @@ DATA = (
 DECISION = (
     Column("winner", "Best"),
     Column("design", "Design"),
+    Column("observed_energy_nj", "Energy, observed toggles", "nJ", "smaller"),
     Column("mac_energy_nj", "Energy, MAC twin", "nJ", "smaller"),
     Column("mac_latency_us", "Latency, MAC twin", "us", "smaller"),
     Column("mac_area_mm2", "Area, MAC twin", "mm2", "smaller"),

@@ -26,6 +26,11 @@ GLOSSARY = (
         "Lanes",
         "How many activation bits and weight bits a PE handles at once; '1x1 lanes' takes one pair of bits per cycle.",
     ),
+    (
+        "Observed toggles",
+        "Energies stand for random data, where half of the operand bits change every cycle; the column 'observed toggles' "
+        "charges operand registers, xnor and popcount for the bits that changed on real images.",
+    ),
     ("Pareto front", "The designs that no other design beats in every objective at once."),
     (
         "fp32 speed-up bound",
@@ -40,6 +45,7 @@ DECISION = (
     "accuracy",
     "latency_us",
     "energy_nj",
+    "observed_energy_nj",
     "power_mw",
     "area_mm2",
     "lut",

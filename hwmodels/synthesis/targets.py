@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwmodels.synthesis.liberty import check_libraries, text_of
+from hwmodels.liberty import text_of
+from hwmodels.synthesis.liberty import check_libraries
 
 CONSTRAINT = "out.constr"
 CELLS = "cells_{index}.lib"

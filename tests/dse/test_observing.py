@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from dse.execute import execute
-from dse.observing import observed, read_rates
+from dse.observing import observed, rates_at, read_rates
 from dse.simulation import simulate
 from dse.variants import load_network
 from hwmodels.design import Design
 from hwmodels.models import evaluate
 from hwmodels.rates import RANDOM, Rates
 from tests.conftest import Dse
+from workloads.observation import mean_rates
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 NETWORK, IMAGES = DIGITS / "digits_m2k2.onnx", DIGITS / "images.npy"
@@ -31,9 +32,12 @@ def few(tmp_path: Path) -> Path:
 def test_energy_of_what_was_observed(few: Path, tmp_path: Path) -> None:
     done = execute(NETWORK, few, activity=tmp_path / "activity.json", width=16)
     assert done.observed is not None
-    rates = read_rates(tmp_path / "activity.json", "digits_m2k2")
-    assert rates == done.observed.rates
+    by_width = read_rates(tmp_path / "activity.json", "digits_m2k2")
+    assert by_width == done.observed.rates
+    assert list(by_width) == [8, 16, 32, 64]
+    rates = rates_at(by_width, DESIGN.width)
     assert rates.source == "observed on 4 images in words of 16 bits"
+    assert mean_rates(done.observed.layers) == (rates.activations, rates.weights, rates.products)
     network = load_network(NETWORK).network
     random, real = (evaluate(network, DESIGN, rates=each) for each in (RANDOM, rates))
     assert (random.rates, real.rates) == (RANDOM, rates)
@@ -56,6 +60,18 @@ def test_energy_is_proportional_to_toggles() -> None:
     assert half == evaluate(network, DESIGN).cost.energy_pe_nj
 
 
+def test_the_nearest_width_prices_a_machine() -> None:
+    rates = {width: Rates(products=width / 100) for width in (8, 16, 32, 64)}
+    assert [rates_at(rates, width).products for width in (4, 8, 12, 16, 24, 48, 256)] == [
+        0.08, 0.08, 0.16, 0.16, 0.32, 0.64, 0.64,
+    ]  # fmt: skip
+
+
+def test_wide_words_that_few_channels_fill_toggle_less() -> None:
+    rates = observed(load_network(NETWORK), np.load(IMAGES)[:4]).rates
+    assert rates[8].products > rates[16].products > rates[32].products > rates[64].products
+
+
 def test_the_table_names_constant_planes() -> None:
     images = np.zeros_like(np.load(IMAGES)[:2])
     table = observed(load_network(NETWORK), images).table
@@ -73,7 +89,12 @@ def test_the_command(few: Path, dse_command: Dse, tmp_path: Path) -> None:
     found = dse_command("simulate", "design.toml", str(NETWORK), "--activity", "a.json")
     assert found.returncode == 0, found.stderr
     assert "nJ with operand bits toggling as random data" in found.stdout
-    assert "nJ with operand bits toggling as observed on 4 images in words of 64 bits" in found.stdout
+    assert "nJ with operand bits toggling as observed on 4 images in words of 16 bits" in found.stdout
+
+
+def file_of(network: str, *, activations: float) -> str:
+    rates = {"8": {"activations": activations, "weights": 0, "products": 0, "source": ""}}
+    return json.dumps({"format": "dse-activity", "network": network, "rates": rates})
 
 
 @pytest.mark.parametrize(
@@ -83,11 +104,11 @@ def test_the_command(few: Path, dse_command: Dse, tmp_path: Path) -> None:
         ("nonsense", "must be an activity file as `dse run --activity` writes it, but Expecting value"),
         (json.dumps({"format": "dse-activity", "network": "x"}), "but 'rates'"),
         (
-            json.dumps({"format": "dse-activity", "network": "x", "rates": {"activations": 2, "weights": 0, "products": 0, "source": ""}}),
+            file_of("x", activations=2),
             "rates: activations must be between 0 and 1, not 2",
         ),
         (
-            json.dumps({"format": "dse-activity", "network": "x", "rates": {"activations": 0, "weights": 0, "products": 0, "source": ""}}),
+            file_of("x", activations=0),
             "must be the activity of network 'digits_m2k2', not of 'x'",
         ),
     ],
