@@ -123,12 +123,15 @@ def _table_rows(table: SramTable) -> list[dict[str, Any]]:
     ]
 
 
+MACRO_UNITS = {"pj": "pJ", "nw": "nW", "ns": "ns"}
+
+
 def _macro_rows(model: MacroModel) -> list[dict[str, Any]]:
     """Coefficients of a fit to macros; `hwmodels.macro_model` says what they multiply."""
-    sums = {
-        "area row drivers": ("columns", (model.row_drivers,)), "area heights": ("um2 per column", model.heights),
-        **{name.rsplit("_", 1)[0].replace("_", " "): (name.rsplit("_", 1)[1], each) for name, each in model.coefficients.items()},
-    }  # fmt: skip
+    sums = {"area row drivers": ("columns", (model.row_drivers,)), "area heights": ("um2 per column", model.heights)}
+    for name, coefficients in model.coefficients.items():
+        figure, unit = name.rsplit("_", 1)
+        sums[figure.replace("_", " ")] = (MACRO_UNITS[unit], coefficients)
     return [
         {"constant": f"sram {name} {index}", "value": value, "unit": unit, "source": model.source}
         for name, (unit, values) in sums.items()

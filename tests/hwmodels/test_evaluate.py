@@ -108,7 +108,7 @@ def test_a_device_is_used_up_to_its_limits() -> None:
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"^model must be one of .*analytical.*, not 'magic'$"):
         evaluate(NETWORK, DESIGN, model="magic")
-    with pytest.raises(ValueError, match=r"^technology must be one of sg13g2, .*, not 'asic28'$"):
+    with pytest.raises(ValueError, match=r"^technology must be one of asic65, .*, not 'asic28'$"):
         evaluate(NETWORK, replace(DESIGN, technology="asic28"))
 
 
