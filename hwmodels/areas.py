@@ -15,10 +15,10 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.least_squares import Floats, non_negative
 from hwmodels.structure import CONSTANT, REGISTER, UNITS, Machine, Number, counts
 from hwmodels.synthesis.table import Row, Table, shipped_table
 
-Floats = npt.NDArray[np.float64]
 Solver = Callable[[Floats, Floats], Floats]
 RESOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType({"asic": ("area_um2", "ff"), "fpga": ("lut", "ff", "dsp")})
 """What is fitted, by kind of technology. LUTs include those used as shift registers and small memories."""
@@ -131,33 +131,3 @@ def _solve(table: Sequence[Mapping[str, float]], values: Floats, scale: Floats, 
 
 def _least_squares(matrix: Floats, values: Floats) -> Floats:
     return np.asarray(np.linalg.lstsq(matrix, values, rcond=None)[0])
-
-
-def non_negative(matrix: Floats, values: Floats) -> Floats:
-    """Least squares with coefficients >= 0: the active-set method of Lawson and Hanson, 1974, chapter 23."""
-    scale = np.maximum(np.linalg.norm(matrix, axis=0), 1e-12)
-    matrix = matrix / scale
-    used = np.zeros(matrix.shape[1], bool)
-    x = np.zeros(matrix.shape[1])
-    for _ in range(3 * matrix.shape[1]):
-        gradient = np.where(used, -np.inf, matrix.T @ (values - matrix @ x))
-        if used.all() or gradient.max() <= 1e-10:
-            break
-        used[gradient.argmax()] = True
-        x = _step(matrix, values, used, x)
-    return np.asarray(x / scale)
-
-
-def _step(matrix: Floats, values: Floats, used: npt.NDArray[np.bool_], x: Floats) -> Floats:
-    """Least squares over the used columns; columns that would become negative are let go on the way there."""
-    while True:
-        wanted = np.zeros_like(x)
-        wanted[used] = np.linalg.lstsq(matrix[:, used], values, rcond=None)[0]
-        falling = used & (wanted <= 0)
-        if not falling.any():
-            return wanted
-        step = np.min(x[falling] / np.maximum(x[falling] - wanted[falling], 1e-300))
-        x = np.where(used, x + step * (wanted - x), 0.0)
-        used &= x > 1e-12
-        if not used.any():
-            return np.zeros_like(x)

@@ -17,7 +17,7 @@ from workloads.executor import accuracy, run
 from workloads.onnx_import import load_onnx
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
-FILES = sorted(DIGITS.glob("*.onnx"))
+FILES = sorted(DIGITS.glob("digits_*.onnx"))
 
 pytestmark = pytest.mark.skipif(
     not FILES, reason="examples/digits holds no .onnx files (python examples/digits/train.py)"

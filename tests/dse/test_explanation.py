@@ -89,4 +89,4 @@ def test_characterize_sram(tmp_path: Path) -> None:
 def test_bad_liberty_files(dse_command: Dse, tmp_path: Path) -> None:
     (tmp_path / "cut.lib").write_text("library (x) {\n cell (y) {\n area : 1")
     refused(dse_command("characterize-sram", "cut.lib"), "cut.lib: line 3: must be a whole liberty file")
-    refused(dse_command("characterize-sram", "none.lib"), "none.lib: No such file")
+    refused(dse_command("characterize-sram", "none.lib"), "none.lib: must be a readable liberty file, but No such file")

@@ -113,7 +113,7 @@ def test_the_random_spaces_are_worth_the_test() -> None:
             some = every[every["technology"] == technology]
             values = oriented(some, keep.objectives(experiment, technology))[chosen(experiment, some)[0]]
             ties += len(values) > len(np.unique(values, axis=0))
-    assert rows >= 6
+    assert rows >= 5
     assert ties >= 2
     assert sum(size > 400 for size in sizes) >= 6
 
