@@ -108,16 +108,21 @@ def test_infeasible_rows_are_counted_by_reason(tiny: Path) -> None:
 
 
 SCRIPT = """
-import sys
-from dse import keep, search, sweeps
+import sys, time
+from dse import keep, results, search, sweeps
 from dse.cli import main
+write_part = results.write_part
+def slowly(*arguments):
+    write_part(*arguments)
+    time.sleep(0.05)
+results.write_part = slowly
 search.CHUNK_CORES, sweeps.CHUNK_DESIGNS = 24, 64
 keep.SAMPLE_ROWS = sweeps.SAMPLE_ROWS = 1500
 sweeps.WORTHWHILE = 0
 sys.argv = ["dse", *sys.argv[1:]]
 main()
 """
-"""`dse` with units so small that a kill always finds some finished and some not."""
+"""`dse` with units so small, and so slowly written, that a kill always finds some finished and some not."""
 
 
 def started(tiny: Path, *arguments: str) -> subprocess.Popen[str]:
