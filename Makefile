@@ -4,13 +4,20 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench agreement train clean
+.PHONY: demo test test-levels test-tools lint bench agreement train clean
 
 demo: $(VENV)/.base
 	$(BIN)/dse demo -o demo-results
 
+# Two halves side by side, one a core: what each level says of the machine, and the tools around it.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	+$(MAKE) --no-print-directory -j2 --output-sync=target test-levels test-tools
+
+test-levels: $(VENV)/.test
+	$(BIN)/python -m pytest tests/agreement tests/browser tests/hwmodels tests/workloads
+
+test-tools: $(VENV)/.test
+	$(BIN)/python -m pytest --ignore=tests/agreement --ignore=tests/browser --ignore=tests/hwmodels --ignore=tests/workloads
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -83,7 +83,7 @@ def test_random_any_layers_equal_the_scalar_form(kind: str, dataflow: str) -> No
     assert feasible > 240
 
 
-@pytest.mark.parametrize("name", ["cifar_convnet", "resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["cifar_convnet", "resnet18"])
 @pytest.mark.parametrize("kind", ["array", "mac"])
 def test_whole_networks_equal_the_scalar_form(name: str, kind: str) -> None:
     rng = Random(name)
