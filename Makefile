@@ -11,7 +11,7 @@ demo: $(VENV)/.base
 
 # Two halves side by side, one a core: what each level says of the machine, and the tools around it.
 test: $(VENV)/.test
-	+$(MAKE) --no-print-directory -j2 --output-sync=target test-levels test-tools
+	+$(MAKE) --no-print-directory -j2 test-levels test-tools
 
 test-levels: $(VENV)/.test
 	$(BIN)/python -m pytest tests/agreement tests/browser tests/hwmodels tests/workloads
