@@ -35,7 +35,7 @@ ALONE = {
     "google": ("workloads/onnx_",),
     "safetensors": ("workloads/files.py",),
     "yaml": ("workloads/zigzag_nest.py",),
-    "typer": ("dse/cli.py",),
+    "typer": ("dse/cli/",),
     "rich": ("dse/progress.py",),
     "simpy": ("hwmodels/cycle/",),
     "numba": (

@@ -1,0 +1,181 @@
+"""Commands that look for designs: demo, init, sweep, search, bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dse.cli.app import app
+from dse.cli.options import AsJson, Workers
+from dse.cli.printing import print_decision, print_json, print_table, progress_of, records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dse.results import Results
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what the demo makes.")] = Path(
+        "demo-results"
+    ),
+    workers: Workers = 2,
+) -> None:
+    """Run the main job on the shipped example: encode, execute, sweep, decide, report."""
+    from dse.demo import demo as run_demo
+
+    with progress_of("sweep") as progress:
+        made = run_demo(output, workers=workers, say=print, progress=progress)
+    print_decision(made.results, made.decision.table, made.decision.choice)
+    print(f"report   {made.report.resolve()}")
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="Experiment file to write.")] = Path("experiment.toml")) -> None:
+    """Write a commented experiment file to start from."""
+    from dse.template import write_template
+
+    write_template(path)
+    print(f"wrote {path}; next: dse sweep {path} -o results")
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML); `dse init` writes one.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Results folder.")] = Path("results"),
+    workers: Workers = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted sweep of the same experiment.")
+    ] = False,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Exact cycles of every design on the front -> refined.csv.")
+    ] = False,
+    keep: Annotated[
+        str, typer.Option(help="best: the front, the best of every network, a sample; all: every feasible row.")
+    ] = "best",
+    as_json: AsJson = False,
+) -> None:
+    """Find the designs of a space that are worth building for its networks."""
+    from dse.experiment import load
+    from dse.sweeps import sweep as run_sweep
+
+    with progress_of("sweep") as progress:
+        done = run_sweep(load(experiment), output, workers=workers, resume=resume, keep=keep, progress=progress)
+    counts = {name: done.manifest[name] for name in ("evaluated", "skipped", "feasible", "infeasible")}
+    refined = _refined(done) if refine else None
+    if as_json:
+        exact = {} if refined is None else {"refined": records(refined)}
+        print_json({"results": str(done.path), **counts, **exact})
+        return
+    skipped = f"{counts['skipped']:,} skipped by bounds, " if counts["skipped"] else ""
+    print(f"{skipped}{counts['evaluated']:,} designs evaluated, {counts['feasible']:,} feasible -> {done.path}")
+    for reason, count in sorted(counts["infeasible"].items(), key=lambda item: -item[1]):
+        print(f"  {count:>12,} infeasible: {reason}")
+    if refined is not None and len(refined):
+        error = refined["latency_error"]
+        print(
+            f"{len(refined):,} designs of the front refined: the closed form's latency is off by "
+            f"{error.median():+.2%} in the median, {error.min():+.2%} to {error.max():+.2%}"
+        )
+
+
+def _refined(done: Results) -> pd.DataFrame:
+    from dse.refine import refine, write_refined
+
+    table = refine(done)
+    write_refined(table, done.path)
+    return table
+
+
+@app.command()
+def search(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML) whose space is too large to sweep.")],
+    sampler: Annotated[
+        str, typer.Option(help="random, halton, nsga2 or tpe (the last two: extra `search`).")
+    ] = "halton",
+    budget: Annotated[int, typer.Option(help="Designs to ask for.")] = 1000,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the sampler [default: as the experiment says].")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for rows.parquet, front.csv, hypervolume.csv, search.html."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for good designs in a space too large to enumerate, within a budget of designs."""
+    from dse.experiment import load
+    from dse.sampling import search as run_search
+    from dse.sampling import write_search
+    from dse.summary import FRONT_COLUMNS
+
+    with progress_of("search") as progress:
+        done = run_search(load(experiment), sampler, budget=budget, seed=seed, progress=progress)
+    if output is not None:
+        write_search(done, output)
+    columns = list(dict.fromkeys([*FRONT_COLUMNS, *done.objectives]))
+    if as_json:
+        print_json({"asked": done.asked, "space": done.space, "front": records(done.front[columns]),
+                     "hypervolume": records(done.growth)})  # fmt: skip
+        return
+    print_table(done.front, False, columns)
+    print(
+        f"{done.sampler}, seed {done.seed}: {done.asked:,} designs of {done.space:,} asked for, {len(done.rows):,} different feasible "
+        f"ones, {len(done.front)} on the front, hypervolume {done.growth['hypervolume'].iloc[-1]:.3f}"
+    )
+    if output is not None:
+        print(f"wrote {output}")
+
+
+@app.command()
+def bits(
+    experiment: Annotated[
+        Path, typer.Argument(help="Experiment file (TOML) with one network; its [bits] table is optional.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for front.csv, bits of the shown points, and the figure."),
+    ] = None,
+    designs: Annotated[
+        list[str] | None,
+        typer.Option("--design", help="TOML file or rows=16,cols=8,...; repeat it [default: the space]."),
+    ] = None,
+    front: Annotated[Path | None, typer.Option(help="Results folder: choose on all designs of its front.")] = None,
+    objectives: Annotated[
+        list[str] | None, typer.Option("--objective", help="Column; repeat it [default: as the experiment says].")
+    ] = None,
+    bound: Annotated[
+        float | None, typer.Option(help="Largest factor lost, e.g. 0.1 for 10 %; 0 is exact [default: see --points].")
+    ] = None,
+    points: Annotated[
+        int | None,
+        typer.Option(
+            help="Points kept after a layer, at most; the bound that costs is told [default: 20000 for three sums]."
+        ),
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time for the search; the bound that costs is told.")] = None,
+    show: Annotated[int, typer.Option(min=1, help="Points to print.")] = 10,
+    verify: Annotated[int, typer.Option(min=0, help="Points to encode and run on the executor.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose M and K of every layer: the exact front of energy, latency and loss over all assignments of bits."""
+    from dse.bits.run import choose_bits, write_bits
+    from dse.bits.solver import Budget
+
+    given = any(option is not None for option in (bound, points, seconds))
+    budget = Budget(bound=bound or 0.0, points=points, seconds=seconds) if given else None
+    with progress_of("verify", "points") as progress:
+        done = choose_bits(
+            experiment, designs=designs or (), front=front, objectives=objectives or (), show=show, verified=verify,
+            budget=budget, progress=progress,
+        )  # fmt: skip
+    written = [] if output is None else write_bits(done, output)
+    if as_json:
+        print_json({**done.summary, "points": records(done.view), "files": [str(path) for path in written]})
+        return
+    print_table(done.view, False)
+    for line in done.words:
+        print(line)
+    if output is not None:
+        print(f"wrote {written[0]} and {len(written) - 1} more files in {output}")
