@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from dse import results
+from dse.executors.protocol import Start
+from dse.executors.registry import executor as executor_named
 from dse.experiment import Experiment
 from dse.keep import SAMPLE_ROWS, Bars, chosen, labels, sample_rows
 from dse.observing import rates_header
@@ -91,18 +94,24 @@ def sweep(
     path: str | Path,
     *,
     workers: int = 1,
+    executor: str = "local",
+    scheduler: str | None = None,
     resume: bool = False,
     keep: str = KEEPS[0],
     progress: Progress | None = None,
 ) -> results.Results:
-    """Sweep the whole space into a results folder; the rows do not depend on `workers` or on interruptions.
+    """Sweep the whole space into a results folder; the rows do not depend on who evaluates them or on interruptions.
+
+    executor "local": `workers` processes of this machine. "dask": as many of a Dask cluster of this machine, or the workers of
+    the scheduler at the address `scheduler`; they need no folder of ours, for only this process writes.
 
     keep "best": the front of the objectives, the best of every network, machine and ranked column, and a uniform sample;
     regions that provably hold none of the former are skipped. "all": every feasible row.
-    Raises ValueError where the folder holds another sweep, is in use or cannot be written, and where nothing is feasible.
+    Raises ValueError where the folder holds another sweep, is in use or cannot be written, where nothing is feasible, and
+    where there is no executor, or none is left.
     """
     folder = Path(path)
-    with results.exclusive(folder):
+    with results.exclusive(folder), executor_named(executor, workers=workers, scheduler=scheduler) as start:
         _check_folder(folder, experiment, resume)
         prepared = plan(experiment, keep=keep)
         if (folder / "manifest.json").exists():
@@ -111,7 +120,7 @@ def sweep(
             results.create(folder, _manifest(prepared, None), experiment.text)
         results.clear_torn(folder)
         if not results.complete(folder):
-            _run(prepared, folder, workers, progress or _silent)
+            _run(prepared, folder, start, progress or _silent)
             counts = _kept(prepared, folder)
             results.write_manifest(folder, _manifest(prepared, counts))
         results.clear_work(folder)
@@ -136,35 +145,35 @@ def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Coun
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What does a unit of work: evaluates it, or searches it with the bars of its block, and writes its part."""
+    """What does a unit of work, wherever it is: evaluates it, or searches it with the bars of its block, and makes its part.
+
+    `versions` are those of the process that asked: rows of another version of the models must not be mixed with its own.
+    """
 
     prepared: Plan
-    folder: Path
     bars: dict[int, Bars]
+    versions: dict[str, str]
 
-    def __call__(self, unit: Chunk | Span) -> None:
-        """Do one unit."""
+    def __call__(self, unit: Chunk | Span) -> bytes:
+        """The part of one unit. Raises ValueError where this process has other versions."""
+        if self.versions != versions():
+            raise ValueError(f"workers: must have {_named(self.versions)}, but one has {_named(versions())}")
         if isinstance(unit, Chunk):
             table, counts = evaluate_chunk(self.prepared, unit)
-            results.write_part(
-                results.part_path(self.folder, unit.index), _labelled(table, [EVERY] * len(table)), counts
-            )
-            return
-        prepared, block = self.prepared, unit.block
-        found = search(
-            prepared.experiment,
-            prepared.variants[block.network],
-            unit,
-            self.bars[block.first_row],
-            machine_code=prepared.machine_code,
-        )
-        results.write_part(results.work_path(self.folder, unit.index), found.table, found.counts)
+            return results.encoded(_labelled(table, [EVERY] * len(table)), counts)
+        variant, bars = self.prepared.variants[unit.block.network], self.bars[unit.block.first_row]
+        found = search(self.prepared.experiment, variant, unit, bars, machine_code=self.prepared.machine_code)
+        return results.encoded(found.table, found.counts)
+
+
+def _named(found: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in found.items())
 
 
 def prepare(prepared: Plan, folder: Path) -> Worker:
     """A worker; for a search with bars raised by a uniform sample and by the most promising cores of every block."""
     if prepared.whole:
-        return Worker(prepared, folder, {})
+        return Worker(prepared, {}, versions())
     front = Bars(prepared.experiment)
     drawn = _sample(prepared, folder).to_pandas()
     front.learn(drawn, best=False)
@@ -178,7 +187,7 @@ def prepare(prepared: Plan, folder: Path) -> Worker:
         bars[block.first_row] = own
     for own in bars.values():
         own.learn_front(front)
-    return Worker(prepared, folder, bars)
+    return Worker(prepared, bars, versions())
 
 
 def _sample(prepared: Plan, folder: Path) -> pa.Table:
@@ -191,7 +200,7 @@ def _sample(prepared: Plan, folder: Path) -> pa.Table:
             rows = drawn[(drawn >= block.first_row) & (drawn < block.first_row + block.rows)]
             variant = prepared.variants[block.network]
             tables.append(sample(prepared.experiment, variant, block, rows, machine_code=prepared.machine_code))
-        results.write_part(path, pa.concat_tables(tables), results.Counts(0, 0, {}))
+        results.write_part(path, results.encoded(pa.concat_tables(tables), results.Counts(0, 0, {})))
     return results.read_part(path)
 
 
@@ -199,7 +208,7 @@ def _sample_path(prepared: Plan, folder: Path) -> Path:
     return results.work_path(folder, sum(1 for _ in prepared.units()))
 
 
-def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None:
+def _run(prepared: Plan, folder: Path, start: Start, progress: Progress) -> None:
     """Do the units that have no part yet."""
     place = results.part_path if prepared.whole else results.work_path
     todo = [unit for unit in prepared.units() if not results.whole(place(folder, unit.index))]
@@ -207,7 +216,8 @@ def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None
     progress(done, prepared.rows)
     if not todo and (prepared.whole or results.whole(_sample_path(prepared, folder))):
         return
-    for unit in finished(prepare(prepared, folder), todo, workers):
+    for unit, part in finished(start, prepare(prepared, folder), todo):
+        results.write_part(place(folder, unit.index), part)
         done += _rows(unit)
         progress(done, prepared.rows)
 
@@ -230,7 +240,8 @@ def _kept(prepared: Plan, folder: Path) -> results.Counts:
     kept = _labelled(table.filter(pa.array(keep)), names)
     for index, start in enumerate(range(0, max(1, len(kept)), CHUNK_ROWS)):
         rows = kept.slice(start, CHUNK_ROWS)
-        results.write_part(results.part_path(folder, index), rows, results.Counts(len(rows), len(rows), {}))
+        part = results.encoded(rows, results.Counts(len(rows), len(rows), {}))
+        results.write_part(results.part_path(folder, index), part)
     return counts
 
 
@@ -286,10 +297,16 @@ def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:
         "skipped": found.skipped,
         "priced": found.priced,
         "networks": [_network_entry(variant) for variant in prepared.variants],
-        "versions": {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
-        | {"python": platform.python_version()},
+        "versions": versions(),
         "platform": sys.platform,
     }
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Of everything that the figures and the bytes of a part may depend on."""
+    found = {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
+    return found | {"python": platform.python_version()}
 
 
 def _network_entry(variant: Variant) -> dict[str, Any]:

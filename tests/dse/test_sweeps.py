@@ -17,6 +17,7 @@ import pytest
 from dse import keep as keep_rules
 from dse import results, search, sweeps
 from dse.compare import Choice, decide
+from dse.executors.registry import executor
 from dse.experiment import Experiment, load, parse
 from dse.explanation import design_of
 from dse.front import front_rows
@@ -229,12 +230,15 @@ def test_disk_without_room(tiny: Path) -> None:
 
 
 def test_a_worker_that_dies_is_said(tiny: Path) -> None:
-    with pytest.raises(ValueError, match="workers: every process must live to the end, but one died"):
-        list(finished(_die, [1, 2, 3], 2))
+    with (
+        executor("local", workers=2) as start,
+        pytest.raises(ValueError, match="workers: every process must live to the end, but one died"),
+    ):
+        list(finished(start, _die, [1, 2, 3]))
     del tiny
 
 
-def _die(_unit: int) -> None:
+def _die(_unit: int) -> bytes:
     os._exit(9)
 
 
