@@ -10,9 +10,10 @@ import asyncio
 import logging
 import pickle
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from dse.executors.protocol import Done, Engine, Start, Work, do
@@ -20,6 +21,10 @@ from dse.executors.protocol import Done, Engine, Start, Work, do
 CONNECT_SECONDS = 5
 """A scheduler that does not answer within this time is not there."""
 INSTALL = "executor: dask needs Dask; install it with `pip install 'dse-xnor[dask]'`"
+LOGGERS = ("distributed", "distributed.client")
+"""Those of Dask with levels of their own; the others take the first one's."""
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""Run by a worker of our own: Ctrl-C reaches every process of a terminal, and the one that asked ends the others."""
 KEPT = "what is finished stays, --resume continues"
 
 
@@ -73,21 +78,28 @@ def _own(workers: int) -> Iterator[str]:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        preload=[DEAF],
+        silence_logs=logging.CRITICAL,
+        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     ) as cluster:
         yield cluster.scheduler_address
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Dask tells on standard error of every worker that comes and goes; what matters is raised."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Dask tells on standard error of everything that comes and goes; what matters is raised."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +111,20 @@ class Cluster:
     held: Any
 
     def slots(self) -> int:
-        """Threads of all workers; a scheduler whose workers have not come yet has none."""
-        if self.client.status != "running":
-            raise ValueError(f"scheduler: must live to the end, but it is gone; {KEPT}")
-        return sum(self.client.nthreads().values())
+        """Worker processes; a scheduler whose workers have not come yet has none."""
+        return len(self.client.nthreads())
 
     def submit(self, units: Sequence[Any]) -> Future[Done]:
-        return self.executor.submit(do, self.held, tuple(units))
+        return self.executor.submit(_do, self.held, tuple(units))
+
+
+_ONE = Lock()
+"""The models keep caches that threads must not share; a worker with several threads does one task at a time."""
+
+
+def _do(work: Work, units: Sequence[Any]) -> Done:
+    with _ONE:
+        return do(work, units)
 
 
 @contextmanager
@@ -113,17 +132,19 @@ def _tasks(client: Any, work: Work) -> Iterator[Engine]:
     from distributed import KilledWorker
 
     executor = client.get_executor(pure=False)
-    held = client.submit(pickle.loads, pickle.dumps(work), pure=False)
     try:
+        held = client.submit(pickle.loads, pickle.dumps(work), pure=False)
         yield Cluster(client, executor, held)
     except KilledWorker as error:
         raise ValueError(
             f"workers: one must live through every task, but {error.allowed_failures + 1} died of the same one (out of memory, or "
             f"killed); {KEPT}"
         ) from None
-    except CancelledError:
-        raise ValueError(f"scheduler: must live to the end, but it is gone; {KEPT}") from None
     except ImportError as error:
         raise ValueError(f"workers: must have dse-xnor and what it needs installed, but {error}") from None
+    except Exception as error:
+        if isinstance(error, ValueError) or client.status == "running":
+            raise
+        raise ValueError(f"scheduler: must live to the end, but it is gone; {KEPT}") from None
     finally:
         executor.shutdown(wait=False)

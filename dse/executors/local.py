@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -81,6 +82,9 @@ _HERE: list[Work] = []
 
 def _begin(work: Work, parent: int) -> None:
     _HERE.append(work)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process of a terminal; the parent ends this one.
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
 
 
