@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from dse import results
+from dse.axes import AxisBars
 from dse.executors.protocol import Start
 from dse.executors.registry import executor as executor_named
 from dse.experiment import Experiment
@@ -35,7 +36,7 @@ CHUNK_ROWS = 32768
 """Rows of a chunk at most, however many settings price a design: this bounds the memory of a sweep."""
 MOST_ROWS = 2**63 - 1
 """Row numbers are 64-bit integers."""
-KEEPS = ("best", "all")
+KEEPS = ("best", "front", "all")
 EVERY = "all"
 
 Progress = Callable[[int, int], None]
@@ -44,7 +45,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep ready to run: the experiment, its networks, the grid, and which rows to keep ("best" or "all")."""
+    """A sweep ready to run: the experiment, its networks, the grid, and which rows to keep (one of KEEPS)."""
 
     experiment: Experiment
     variants: tuple[Variant, ...]
@@ -60,6 +61,11 @@ class Plan:
     def machine_code(self) -> bool:
         """Whether the space is large enough for it to pay."""
         return sum(block.designs for block in self.blocks) >= WORTHWHILE
+
+    @property
+    def axes(self) -> bool:
+        """Whether the best at every value of every knob are kept as well."""
+        return self.keep == KEEPS[0]
 
     @property
     def whole(self) -> bool:
@@ -105,8 +111,9 @@ def sweep(
     executor "local": `workers` processes of this machine. "dask": as many of a Dask cluster of this machine, or the workers of
     the scheduler at the address `scheduler`; they need no folder of ours, for only this process writes.
 
-    keep "best": the front of the objectives, the best of every network, machine and ranked column, and a uniform sample;
-    regions that provably hold none of the former are skipped. "all": every feasible row.
+    keep "best": the front of the objectives, the best of every network, machine and ranked column, overall and at every value of
+    every knob, and a uniform sample; regions that provably hold none of the former are skipped. "front": without the best at every
+    value, which lets more be skipped. "all": every feasible row.
     Raises ValueError where the folder holds another sweep, is in use or cannot be written, where nothing is feasible, and
     where there is no executor, or none is left.
     """
@@ -180,6 +187,7 @@ def prepare(prepared: Plan, folder: Path) -> Worker:
     bars = {}
     for block in prepared.blocks:
         own = front.copy(best=False)
+        own.axes = AxisBars(block) if prepared.axes else None
         own.learn(drawn[(drawn["row"] >= block.first_row) & (drawn["row"] < block.first_row + block.rows)])
         variant = prepared.variants[block.network]
         found = seeds(prepared.experiment, variant, block, own, machine_code=prepared.machine_code)
@@ -233,10 +241,10 @@ def _kept(prepared: Plan, folder: Path) -> results.Counts:
     found = results.work_parts(folder)
     counts = sum((results.part_counts(part) for part in found), results.Counts(0, 0, {}))
     table = _without_repeats(pa.concat_tables([results.read_part(part) for part in found]))
-    front, top = chosen(prepared.experiment, table.to_pandas())
-    drawn = np.isin(table["row"].to_numpy(), sample_rows(prepared.rows, prepared.experiment.seed))
-    keep = front | top | drawn
-    names = labels({"front": front[keep], "top": top[keep], "sample": drawn[keep]})
+    masks = chosen(prepared.experiment, table.to_pandas(), axes=prepared.axes)
+    masks["sample"] = np.isin(table["row"].to_numpy(), sample_rows(prepared.rows, prepared.experiment.seed))
+    keep = np.logical_or.reduce(list(masks.values()))
+    names = labels({name: mask[keep] for name, mask in masks.items()})
     kept = _labelled(table.filter(pa.array(keep)), names)
     for index, start in enumerate(range(0, max(1, len(kept)), CHUNK_ROWS)):
         rows = kept.slice(start, CHUNK_ROWS)

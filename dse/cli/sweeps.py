@@ -58,7 +58,11 @@ def sweep(
         bool, typer.Option("--refine", help="Exact cycles of every design on the front -> refined.csv.")
     ] = False,
     keep: Annotated[
-        str, typer.Option(help="best: the front, the best of every network, a sample; all: every feasible row.")
+        str,
+        typer.Option(
+            help="best: the front, the best of every network and of every value of a knob, a sample; front: quicker, without the best of "
+            "values; all: every feasible row."
+        ),
     ] = "best",
     as_json: AsJson = False,
 ) -> None:

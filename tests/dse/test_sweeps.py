@@ -264,7 +264,7 @@ def test_what_a_search_did_not_keep_is_said(tiny: Path) -> None:
     with pytest.raises(ValueError, match=r"minimise must be one of energy_nj, latency_us, area_mm2, .* not 'power_mw'"):
         decide(opened, Choice("power_mw", (), "asic45"))
     assert len(front_rows(opened, ["latency_us", "energy_nj"], technology="asic45"))
-    with pytest.raises(ValueError, match="keep must be one of best, all, not 'some'"):
+    with pytest.raises(ValueError, match="keep must be one of best, front, all, not 'some'"):
         sweep(load(tiny / "experiment.toml"), tiny / "other", keep="some")
 
 
