@@ -48,7 +48,7 @@ class AxisBars:
         places = np.unravel_index(designs, self._sizes)
         own = [places[place] for place in self.knobs] + [places[settings] for places in self._settings]
         own.append(np.zeros_like(designs))
-        return np.stack(own) + self._first[:, None]
+        return np.asarray(np.stack(own) + self._first[:, None])
 
     def rise(self, technology: str, pairs: Floats, rows: Ints) -> None:
         """Learn of feasible rows whose figures are no worse than `pairs`: (rows, columns, 2)."""
@@ -102,7 +102,7 @@ class AxisBars:
 
     def _worst(self, technology: str, columns: int, values: Ints) -> Floats:
         held = self._of(technology, columns)
-        found = held[values[0]]
+        found: Floats = held[values[0]]
         for axis in values[1:]:
             found = _worse(found, held[axis])
         return found

@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from dse import results
 from dse.axes import AxisBars
+from dse.conflicts import conflict
 from dse.executors.protocol import Start
 from dse.executors.registry import executor as executor_named
 from dse.experiment import Experiment
@@ -134,7 +135,7 @@ def sweep(
         opened = results.open_results(folder)
     if opened.rows_kept() == 0:
         raise ValueError(
-            f"{folder}: at least one design must be feasible, but none of {prepared.rows} is: {_reasons(opened)}"
+            f"{folder}: at least one design must be feasible, but none of {prepared.rows} is: {_reasons(opened)}{_why(prepared)}"
         )
     return opened
 
@@ -202,14 +203,19 @@ def _sample(prepared: Plan, folder: Path) -> pa.Table:
     """The feasible rows of the uniform sample: a part of the work like any other, made before the rest."""
     path = _sample_path(prepared, folder)
     if not results.whole(path):
-        drawn = sample_rows(prepared.rows, prepared.experiment.seed)
-        tables = []
-        for block in prepared.blocks:
-            rows = drawn[(drawn >= block.first_row) & (drawn < block.first_row + block.rows)]
-            variant = prepared.variants[block.network]
-            tables.append(sample(prepared.experiment, variant, block, rows, machine_code=prepared.machine_code))
-        results.write_part(path, results.encoded(pa.concat_tables(tables), results.Counts(0, 0, {})))
+        results.write_part(path, results.encoded(_drawn(prepared, prepared.experiment), results.Counts(0, 0, {})))
     return results.read_part(path)
+
+
+def _drawn(prepared: Plan, experiment: Experiment) -> pa.Table:
+    """The rows of the uniform sample that are feasible under the constraints of `experiment`."""
+    drawn = sample_rows(prepared.rows, experiment.seed)
+    tables = []
+    for block in prepared.blocks:
+        rows = drawn[(drawn >= block.first_row) & (drawn < block.first_row + block.rows)]
+        variant = prepared.variants[block.network]
+        tables.append(sample(experiment, variant, block, rows, machine_code=prepared.machine_code))
+    return pa.concat_tables(tables)
 
 
 def _sample_path(prepared: Plan, folder: Path) -> Path:
@@ -328,6 +334,14 @@ def _network_entry(variant: Variant) -> dict[str, Any]:
         "rates": rates_header(variant.rates),
         "shape": network_header(variant.network),
     }
+
+
+def _why(prepared: Plan) -> str:
+    """The constraint or the pair of them that leaves nothing, from the rows of the sample without constraints."""
+    fitting = _drawn(prepared, replace(prepared.experiment, constraints=())).to_pandas()
+    words = conflict(prepared.experiment.constraints, fitting)
+    of = "all" if prepared.rows <= SAMPLE_ROWS else "a uniform sample"
+    return f"; of the {len(fitting):,} that fit in {of}, {words}" if words else ""
 
 
 def _reasons(opened: results.Results) -> str:
