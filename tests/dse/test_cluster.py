@@ -97,13 +97,13 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize("keep", ["best", "all"])
-def test_a_cluster_gives_the_rows_of_one_process(keep: str, tiny: Path, cluster: Cluster) -> None:
+def test_a_cluster_gives_the_rows_of_one_process(tiny: Path, cluster: Cluster) -> None:
+    """Of a search; the tests below do the same where every row is kept."""
     experiment = load(tiny / "experiment.toml")
-    one = sweep(experiment, tiny / "one", keep=keep)
-    many = sweep(experiment, tiny / "many", keep=keep, executor="dask", scheduler=cluster.address)
+    one = sweep(experiment, tiny / "one")
+    many = sweep(experiment, tiny / "many", executor="dask", scheduler=cluster.address)
     assert files(many.path) == files(one.path)
-    assert (one.manifest["skipped"] > 0) == (keep == "best")
+    assert one.manifest["skipped"] > 0
 
 
 def test_a_worker_that_dies_is_retried(tiny: Path, cluster: Cluster) -> None:
@@ -247,8 +247,8 @@ def test_a_worker_of_another_version_is_refused(tiny: Path) -> None:
 
 
 def test_a_task_takes_fifty_times_what_it_costs_to_send(cluster: Cluster) -> None:
-    """Measured on a real scheduler, with units of a millisecond: when sizes have settled, on the overhead that was found."""
-    sizes, unit_seconds = list[int](), 0.001
+    """Measured on a real scheduler, with units of five milliseconds: when sizes have settled, on the overhead that was found."""
+    sizes, unit_seconds = list[int](), 0.005
 
     class Counted:
         def __init__(self, engine: Engine) -> None:
@@ -269,7 +269,7 @@ def test_a_task_takes_fifty_times_what_it_costs_to_send(cluster: Cluster) -> Non
     with executor("dask", workers=1, scheduler=cluster.address) as start:
         with start(time.sleep) as engine:
             cost = overhead(engine)
-        count = math.ceil(20 * OVERHEADS * cost / unit_seconds)
+        count = math.ceil(8 * OVERHEADS * cost / unit_seconds)
         assert sum(1 for _ in finished(counting, time.sleep, [unit_seconds] * count)) == count
     tasks = sizes[pool.PROBES + 1 :]
     assert sum(tasks) == count
