@@ -28,13 +28,13 @@ def conflict(constraints: Sequence[Constraint], rows: pd.DataFrame) -> str:
 
 def _held(constraint: Constraint, rows: pd.DataFrame) -> Bools:
     """Which rows satisfy it; a row whose technology has no such figure does."""
-    bound = _bound(constraint, rows)
-    return ~bound | np.asarray(constraint.holds(rows[constraint.column]), np.bool_)
+    held = np.asarray(constraint.holds(rows[constraint.column]), np.bool_)
+    return np.asarray(~_bound(constraint, rows) | held)
 
 
 def _bound(constraint: Constraint, rows: pd.DataFrame) -> Bools:
     known = {name: applies(constraint.column, name) for name in rows["technology"].unique()}
-    return rows["technology"].map(known).to_numpy(np.bool_)
+    return np.asarray(rows["technology"].map(known), np.bool_)
 
 
 def _nearest(constraint: Constraint, rows: pd.DataFrame) -> str:
