@@ -36,22 +36,25 @@ def build_report(opened: Results, *, choice: Choice | None = None, command: str 
     decision = decide(opened, chosen)
     shown = decision.winner if decision.winner is not None else int(decision.table["row"].iloc[0])
     explained = explain(opened, shown)
+    front = front_rows(opened, experiment.objectives, technology=chosen.technology)
     return Report(
         title=f"{experiment.name}: which encoding, which array?",
         question=_question(chosen),
         answer=answer(decision),
         decision=decision.table,
         points=sample(opened, chosen.technology, experiment.seed),
-        front=front_rows(opened, experiment.objectives, technology=chosen.technology),
+        front=front,
         objectives=shared(experiment.objectives, chosen.technology),
         layers=explained.layers,
         peaks=peaks(explained),
+        growth=growth(opened),
         swept=swept(experiment),
         infeasible=_infeasible(opened),
-        counts={name: int(opened.manifest[name]) for name in ("evaluated", "feasible")},
+        counts={name: int(opened.manifest[name]) for name in ("rows", "skipped", "evaluated", "feasible")}
+        | {"front": len(front)},
         provenance=provenance(opened, command),
         constants=explained.constants,
-        notes=(*NOTES, *_fit_notes(decision.table)),
+        notes=(*_sampling_notes(opened), *NOTES, *_fit_notes(decision.table)),
     )
 
 
@@ -60,6 +63,23 @@ def write_report(
 ) -> Path:
     """Write the page; all or nothing."""
     return write_page(build_report(opened, choice=choice, command=command), Path(path))
+
+
+def growth(opened: Results) -> pd.DataFrame:
+    """How the search of a sampler went; empty where the whole space was swept."""
+    sampling = opened.manifest["sampling"]
+    return pd.read_csv(opened.path / sampling["hypervolume"]) if sampling else pd.DataFrame()
+
+
+def _sampling_notes(opened: Results) -> list[str]:
+    sampling = opened.manifest["sampling"]
+    if not sampling:
+        return []
+    return [
+        f"Only the designs that the sampler {sampling['sampler']} asked for were looked at ({sampling['budget']:,} of them, seed "
+        f"{sampling['seed']}, told the figures of {sampling['technology']}): front and best designs are those of what it saw, and it "
+        "proves nothing about the others."
+    ]
 
 
 def _fit_notes(designs: pd.DataFrame) -> list[str]:

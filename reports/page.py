@@ -83,11 +83,13 @@ def _header(report: Report) -> str:
     counts = "".join(
         f"<div><dt>{escape(label)}</dt><dd>{report.counts[key]:,}</dd></div>"
         for key, label in (
-            ("evaluated", "designs evaluated"),
+            ("rows", "designs in the space"),
+            ("skipped", "skipped by bounds"),
+            ("evaluated", "evaluated"),
             ("feasible", "feasible"),
             ("front", "on the Pareto front"),
         )
-        if key in report.counts
+        if report.counts.get(key)
     )
     return (
         f'<header><p class="kicker">{escape(report.title)}</p>\n<h1>{escape(report.question)}</h1>\n'

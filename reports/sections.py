@@ -95,6 +95,7 @@ LAYERS = (
 
 SHORT = {
     "pareto": "Front",
+    "growth": "Search",
     "accuracy": "Accuracy",
     "cost": "Worth it?",
     "layers": "Layers",
