@@ -80,4 +80,4 @@ def _scaled(values: Floats) -> Floats:
     if (values > 0).all():
         values = np.log(values)
     low, high = values.min(), values.max()
-    return (values - low) / (high - low if high > low else 1)
+    return np.asarray((values - low) / (high - low if high > low else 1))

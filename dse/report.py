@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from dse.compare import Choice, Decision, decide
+from dse.crossover import crossover
 from dse.experiment import Experiment
 from dse.explanation import Explanation, experiment_of, explain
 from dse.front import front_rows, shared
 from dse.results import Results
+from hwmodels.technology import TECHNOLOGIES
 from reports.columns import COLUMNS
 from reports.page import write_page
 from reports.report import Report
@@ -48,6 +50,7 @@ def build_report(opened: Results, *, choice: Choice | None = None, command: str 
         layers=explained.layers,
         peaks=peaks(explained),
         growth=growth(opened),
+        crossover=_crossover(chosen.technology),
         swept=swept(experiment),
         infeasible=_infeasible(opened),
         counts={name: int(opened.manifest[name]) for name in ("rows", "skipped", "evaluated", "feasible")}
@@ -69,6 +72,12 @@ def growth(opened: Results) -> pd.DataFrame:
     """How the search of a sampler went; empty where the whole space was swept."""
     sampling = opened.manifest["sampling"]
     return pd.read_csv(opened.path / sampling["hypervolume"]) if sampling else pd.DataFrame()
+
+
+def _crossover(name: str) -> pd.DataFrame:
+    """Multipliers against xnor-popcount by bits; empty for a technology whose area is not fitted to synthesis."""
+    target = TECHNOLOGIES[name].fit
+    return crossover([target]) if target else pd.DataFrame()
 
 
 def _sampling_notes(opened: Results) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from reports.columns import CYCLE_PARTS, ENERGY_PARTS, known, values_of
-from reports.figures import area, hypervolume, layers, pareto, precision, roofline
+from reports.figures import area, crossover, hypervolume, layers, pareto, precision, roofline
 from reports.figures.style import NoPicture, Picture, precision_colours
 from reports.report import Report, listed_designs
 
@@ -90,4 +90,8 @@ def _growth(report: Report, _colours: dict[str, str]) -> Picture | None:
     return Picture("growth", "How the search went", takeaway, hypervolume.growth_reading(), figure)
 
 
-PAINTERS: tuple[Painter, ...] = (_pareto, _growth, _accuracy, _cost, _layers, _roofline, _area)
+def _crossover(report: Report, _colours: dict[str, str]) -> Picture | None:
+    return None if report.crossover.empty else crossover.crossover_picture(report.crossover)
+
+
+PAINTERS: tuple[Painter, ...] = (_pareto, _growth, _accuracy, _cost, _crossover, _layers, _roofline, _area)

@@ -287,7 +287,7 @@ def test_the_command(tmp_path: Path, dse_command: Dse) -> None:
 
 def test_bad_input_is_one_line(experiment: Experiment, tmp_path: Path) -> None:
     impossible = parse('constraints = ["latency_us <= 0.001"]\n' + EXPERIMENT, base=Path(), where="x.toml")
-    with pytest.raises(ValueError, match="at least one design must be feasible, but none of 10 is: 6 by latency_us <= 0.001, 2 by"):
+    with pytest.raises(ValueError, match="must be feasible, but none of 10 is: 6 by latency_us"):
         sweep(impossible, tmp_path / "none", sampling=Sampling("random", 5))
     with pytest.raises(ValueError, match="budget must be at least 1, not 0"):
         Sampling("random", 0)
