@@ -43,9 +43,9 @@ def drawn(opened: Results) -> str:
     """Where the rows come from, for no share means more than they do."""
     sampling = opened.manifest["sampling"]
     if not sampling:
-        return "over rows drawn uniformly from the space"
+        return "rows drawn uniformly from the space"
     kind = "spread evenly over the space" if sampling["sampler"] in EVEN else "gathered where it found good ones"
-    return f"over designs that the sampler {sampling['sampler']} asked for, {kind}"
+    return f"designs that the sampler {sampling['sampler']} asked for, {kind}"
 
 
 def knobs(experiment: Experiment, rows: pd.DataFrame) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ CROSSOVER = (
     Column("k", "K", "bit"),
     *(Column(f"{form}_area_um2", label, "um2", "smaller") for form, label in FORMS),
     *(Column(f"{form}_lut", label, "LUT", "smaller") for form, label in FORMS if form != "mac"),
-    *(Column(f"{form}_to_mac", f"{label} / multipliers", "", "smaller") for form, label in FORMS if form != "mac"),
+    *(Column(f"{form}_to_mac", f"{label.split()[0]}/mult.", "", "smaller") for form, label in FORMS if form != "mac"),
     Column("smallest", "Smallest"),
     *(Column(f"{form}_per_mm2", label, "MAC/cycle/mm2", "larger") for form, label in FORMS),
     *(Column(f"{form}_per_klut", label, "MAC/cycle/kLUT", "larger") for form, label in FORMS),

@@ -36,8 +36,9 @@ def timeline(intervals: pd.DataFrame, over_time: pd.DataFrame) -> go.Figure:
             x=over_time["begin"], y=over_time[unit], line={"shape": "hv", "color": COLOURS[unit], "width": 1.5}, name=unit,
             hovertemplate="from cycle %{x}: %{y:.0%}<extra>" + unit + "</extra>", row=2, col=1, showlegend=True,
         )  # fmt: skip
-    figure.update_layout(barmode="overlay", dragmode="zoom", bargap=0.25)
-    figure.update_xaxes(style.value_axis(""))
+    # A name that does not fit its bar would lie over the next one.
+    figure.update_layout(barmode="overlay", dragmode="zoom", bargap=0.25, uniformtext={"mode": "hide", "minsize": 10})
+    figure.update_xaxes(style.value_axis("") | {"range": [0, int(intervals["end"].max())]})
     figure.update_xaxes(showticklabels=False, row=1, col=1)
     figure.update_xaxes(title_text="Cycle", row=2, col=1)
     figure.update_yaxes({"autorange": "reversed", "fixedrange": True, "automargin": True, "ticks": ""}, row=1, col=1)
@@ -50,16 +51,16 @@ def timeline(intervals: pd.DataFrame, over_time: pd.DataFrame) -> go.Figure:
 def _add_bars(figure: go.Figure, part: pd.DataFrame, labels: pd.Series, colour: str, text: str) -> None:
     figure.add_bar(
         base=part["begin"], x=part["end"] - part["begin"], y=part["unit"], orientation="h",
-        text=[escape(label) for label in labels], textposition=text, textangle=0, constraintext="none",
+        text=[escape(label) for label in labels], textposition=text, textangle=0, constraintext="inside",
         customdata=part["end"], marker={"color": colour, "line": {"width": 0.5, "color": "white"}}, showlegend=False,
         hovertemplate="%{text}<br>cycle %{base} to %{customdata}<extra></extra>", insidetextanchor="middle", row=1, col=1,
     )  # fmt: skip
 
 
 def timeline_takeaway(intervals: pd.DataFrame) -> str:
-    """How long the machine runs, and how much of it the grid computes."""
+    """How much of the time the grid computes."""
     end, grid = int(intervals["end"].max()), intervals[intervals["unit"] == "grid"]
-    return f"The grid works in {percent(float((grid['end'] - grid['begin']).sum()) / end)} of {end:,} cycles."
+    return f"The grid works in {percent(float((grid['end'] - grid['begin']).sum()) / end)} of the time."
 
 
 def write_timeline(intervals: pd.DataFrame, over_time: pd.DataFrame, title: str, path: Path) -> None:

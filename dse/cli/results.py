@@ -166,7 +166,7 @@ def sensitivity(
     opened = open_results(results)
     print_table(run_sensitivity(opened, technology=technology, objectives=objectives or ()), as_json)
     if not as_json:
-        print(drawn(opened))
+        print(f"over {drawn(opened)}")
 
 
 @app.command()

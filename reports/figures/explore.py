@@ -56,17 +56,17 @@ def parallel_figure(points: ExplorePoints) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(style.blank(600))
     figure.update_layout(
-        margin={"t": 160, "l": 90, "r": 130, "b": 30}, meta={"least_width": 130 + 66 * len(points.axes)}
+        margin={"t": 160, "l": 90, "r": 130, "b": 30}, meta={"least_width": 130 + 58 * len(points.axes)}
     )
     return figure
 
 
 def _dimension(values: pd.Series, column: Column) -> dict[str, object]:
     """One axis: its few values by name, or a scale, logarithmic where they span much."""
-    label = escape(column.heading)
     if values.nunique() <= FEW_VALUES or not pd.api.types.is_numeric_dtype(values):
-        return {"label": label, **_steps(values, column)}
+        return {"label": escape(column.label), **_steps(values, column)}
     shown = values * column.scale
+    label = escape(column.heading)
     if not style.needs_log(shown):
         return {"label": label, "values": shown.tolist(), "tickformat": ",.4~g"}
     ticks = [tick for tick in style.log_ticks(shown) if shown.min() <= tick <= shown.max()]

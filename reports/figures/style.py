@@ -160,7 +160,7 @@ def log_ticks(values: pd.Series) -> list[float]:
     """Ticks of a logarithmic axis: 1-2-5, 1-3 or 1 in each decade, or in each nth."""
     finite = values[values > 0]
     low, high = math.log10(float(finite.min())), math.log10(float(finite.max()))
-    steps = (1, 2, 5) if high - low <= 1.2 else (1, 3) if high - low <= 3.2 else (1,)
+    steps = (1, 2, 5) if high - low <= 1.2 else (1, 3) if high - low <= 2.5 else (1,)
     decades = range(math.floor(low), math.ceil(high) + 1, max(1, round((high - low) / 6)))
     return [step * 10.0**decade for decade in decades for step in steps]
 
