@@ -15,6 +15,7 @@ from hwmodels.areas import RESOURCES, Fit, fitted, measured
 from hwmodels.design import Design
 from hwmodels.knobs import Knobs, of_designs
 from hwmodels.synthesis.table import Table, shipped, shipped_table
+from hwmodels.technology import TECHNOLOGIES
 from reports.crossover_page import write_crossover_page
 from reports.figures.crossover import FORMS, crossover_takeaway, panels
 from workloads.layers import MAX_BITS
@@ -36,7 +37,7 @@ PER = {"area_um2": ("mm2", 1e-6), "lut": ("klut", 1e-3)}
 def crossover(
     targets: Sequence[str] = (), *, width: int = WIDTH, bits: Sequence[tuple[int, int]] = BITS
 ) -> pd.DataFrame:
-    """One row per target and M x K, for all fitted targets where none is named; three forms with equal products a cycle side by side.
+    """One row per target (or technology that is fitted to one) and M x K, for all where none is named; three forms with equal products a cycle side by side.
 
     mac: multiplier PEs. parallel: as many xnor-popcount PEs with M x K lanes. serial: M x K times as many of one lane, each of which
     takes M x K cycles. Area (um2 or LUT) is that of the PEs that do `width` products a cycle. Throughput per area is products a
@@ -45,8 +46,13 @@ def crossover(
     On an FPGA `mac_dsp` is what a multiplier PE takes in DSP slices besides.
     Raises ValueError for a target without a fit.
     """
-    tables = [_of_target(fitted(target), width, tuple(bits)) for target in targets or shipped()]
+    tables = [_of_target(fitted(_target(name)), width, tuple(bits)) for name in targets or shipped()]
     return pd.concat(tables, ignore_index=True)
+
+
+def _target(name: str) -> str:
+    """A target itself, or that of a technology whose area is fitted."""
+    return (TECHNOLOGIES[name].fit if name in TECHNOLOGIES else "") or name
 
 
 def _of_target(model: Fit, width: int, bits: Sequence[tuple[int, int]]) -> pd.DataFrame:
