@@ -37,8 +37,9 @@ PER = {"area_um2": ("mm2", 1e-6), "lut": ("klut", 1e-3)}
 def crossover(
     targets: Sequence[str] = (), *, width: int = WIDTH, bits: Sequence[tuple[int, int]] = BITS
 ) -> pd.DataFrame:
-    """One row per target (or technology that is fitted to one) and M x K, for all where none is named; three forms with equal products a cycle side by side.
+    """One row per target and M x K, three forms with equal products a cycle side by side.
 
+    targets: those of fits, or technologies that have one; all where none is named.
     mac: multiplier PEs. parallel: as many xnor-popcount PEs with M x K lanes. serial: M x K times as many of one lane, each of which
     takes M x K cycles. Area (um2 or LUT) is that of the PEs that do `width` products a cycle. Throughput per area is products a
     cycle over a whole engine of 16 x 8 PEs without its memories, control included (per mm2, or per 1000 LUT). `parallel_to_mac` and
