@@ -1,8 +1,9 @@
 """Sweep speed on ResNet-18 at 1 x 1, one process; every line states a ratio in this run. CPU time, so that other jobs do not matter.
 
 Sections: designs evaluated in full against a plain Python loop over one-design evaluation, and machine code against numpy on
-random designs; designs of a sampler in batches against one by one; the exact front of large spaces by bound and skip, over sizes; fronts of 10^7 rows against a lexicographic sort and
-a scan; peak memory. Machine code must have been compiled once before (any earlier run does).
+random designs; designs of a sampler in batches against one by one; the exact front of large spaces by bound and skip, over sizes;
+fronts of 10^7 rows against a lexicographic sort and a scan; peak memory. Machine code must have been compiled once before (any
+earlier run does).
 """
 
 from __future__ import annotations
