@@ -1,8 +1,9 @@
 """Sweep speed on ResNet-18 at 1 x 1, one process; every line states a ratio in this run. CPU time, so that other jobs do not matter.
 
 Sections: designs evaluated in full against a plain Python loop over one-design evaluation, and machine code against numpy on
-random designs; the exact front of large spaces by bound and skip, over sizes; fronts of 10^7 rows against a lexicographic sort and
-a scan; peak memory. Machine code must have been compiled once before (any earlier run does).
+random designs; designs of a sampler in batches against one by one; the exact front of large spaces by bound and skip, over sizes;
+fronts of 10^7 rows against a lexicographic sort and a scan; peak memory. Machine code must have been compiled once before (any
+earlier run does).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from dse import pareto
 from dse.experiment import Experiment, parse
+from dse.sampling import WORTHWHILE, Sampling, Survey
 from dse.space import design, knobs
 from dse.sweeps import Plan, evaluate_chunk, plan, sweep
 from hwmodels import compiled
@@ -115,6 +117,21 @@ def random_designs() -> None:
     print(f"random designs: numpy {slow:,.0f}/s, machine code {fast:,.0f}/s, ratio {fast / slow:.1f}")
 
 
+def sampled() -> None:
+    """Designs that a sampler asks for, priced in batches against one by one, and a generation of NSGA-II at a time."""
+    prepared = plan(experiment(480, LARGE))
+    survey = Survey(Sampling("random", WORTHWHILE), prepared.experiment, prepared.variants, prepared.blocks)
+    rows = np.sort(np.random.default_rng(4).integers(0, prepared.rows, 4096))
+    survey.price(rows[:50])
+    slow = SAMPLE / seconds(lambda: [survey.price(rows[place : place + 1]) for place in range(SAMPLE)])
+    some = 500 / seconds(lambda: [survey.price(rows[place : place + 50]) for place in range(0, 500, 50)])
+    fast = len(rows) / seconds(lambda: survey.price(rows))
+    print(
+        f"sampled designs: one by one {slow:,.0f}/s, fifty at once {some:,.0f}/s, {len(rows)} at once {fast:,.0f}/s, "
+        f"ratios {some / slow:.0f} and {fast / slow:.0f}"
+    )
+
+
 def skipped() -> None:
     """`dse sweep` of larger and larger spaces, each in a process of its own, start-up and tables included."""
     loop = plain(plan(experiment(64, FEW)))
@@ -166,6 +183,7 @@ def main() -> None:
         return
     evaluated_in_full()
     random_designs()
+    sampled()
     skipped()
     fronts()
 

@@ -65,6 +65,17 @@ def table_of(
     return table, Counts(evaluated, len(table), dict(sorted(reasons.items())), priced=evaluated)
 
 
+def rows_of(
+    variant: Variant, block: Block, constraints: tuple[Constraint, ...], rows: Ints, *, machine_code: bool = False
+) -> tuple[pa.Table, Counts]:
+    """The same of some rows of a block, by their numbers."""
+    designs, settings = np.divmod(rows - block.first_row, len(block.settings))
+    different, place = np.unique(designs, return_inverse=True)
+    wanted = np.zeros((len(different), len(block.settings)), np.bool_)
+    wanted[place.reshape(-1), settings] = True
+    return table_of(variant, block, constraints, different, wanted=wanted, machine_code=machine_code)
+
+
 def _taken(activity: Activity, index: Ints) -> Activity:
     """The activities of some of many designs."""
 

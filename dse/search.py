@@ -22,7 +22,7 @@ from dse.estimates import SLACK, Interval, Region
 from dse.experiment import Experiment
 from dse.keep import Bars, chosen, figures, figures_of, ranked, satisfiable
 from dse.results import Counts
-from dse.rows import SCHEMA, constrained, over, peak, table_of, too_big, useful
+from dse.rows import SCHEMA, constrained, over, peak, rows_of, too_big, useful
 from dse.space import Block, Setting, knobs
 from dse.variants import Variant
 from hwmodels.bounds import least
@@ -170,8 +170,7 @@ def search(experiment: Experiment, variant: Variant, span: Span, bars: Bars, *, 
 
 def sample(experiment: Experiment, variant: Variant, block: Block, rows: Ints, *, machine_code: bool) -> pa.Table:
     """The feasible ones of some rows of a block."""
-    places, settings = np.divmod(rows - block.first_row, len(block.settings))
-    return _exact(experiment, variant, block, places, settings, machine_code=machine_code)
+    return rows_of(variant, block, experiment.constraints, rows, machine_code=machine_code)[0]
 
 
 def seeds(
@@ -193,16 +192,6 @@ def seeds(
         )
         tables.append(looked.at(looked.promising(cores)))
     return pa.concat_tables(tables)
-
-
-def _exact(
-    experiment: Experiment, variant: Variant, block: Block, designs: Ints, settings: Ints, *, machine_code: bool
-) -> pa.Table:
-    """The feasible rows of these pairs of a design and a setting."""
-    different, place = np.unique(designs, return_inverse=True)
-    wanted = np.zeros((len(different), len(block.settings)), np.bool_)
-    wanted[place.reshape(-1), settings] = True
-    return table_of(variant, block, experiment.constraints, different, wanted=wanted, machine_code=machine_code)[0]
 
 
 def _best_of(experiment: Experiment, table: pa.Table, *, axes: bool) -> pa.Table:
@@ -381,10 +370,8 @@ class Look:
         designs, settings, energy = self._open(cores[opened], fine[opened])
         if not len(designs):
             return []
-        table = _exact(
-            self.experiment, self.variant, self.block, designs, settings, machine_code=self.machine_code
-        )  # fmt: skip
         rows = self.block.first_row + designs * len(self.block.settings) + settings
+        table = sample(self.experiment, self.variant, self.block, rows, machine_code=self.machine_code)
         _check(table, dict(zip(rows.tolist(), energy.tolist(), strict=True)))
         self.bars.learn(table.to_pandas())
         return [table]
