@@ -21,13 +21,14 @@ from dse.conflicts import conflict
 from dse.executors.protocol import Start
 from dse.executors.registry import executor as executor_named
 from dse.experiment import Experiment
+from dse.grid import Span, spans
 from dse.keep import SAMPLE_ROWS, Bars, chosen, labels, sample_rows
 from dse.observing import rates_header
 from dse.pool import finished
 from dse.rows import table_of
 from dse.samplers.registry import packages
 from dse.sampling import Sampling, Survey
-from dse.search import Span, sample, search, seeds, spans
+from dse.search import sample, search, seeds
 from dse.space import Block, Chunk, blocks, chunks
 from dse.variants import Variant, variants
 from hwmodels.compiled import WORTHWHILE

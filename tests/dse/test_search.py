@@ -11,15 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dse import keep, search, sweeps
+from dse import grid, keep, look, sweeps
 from dse.estimates import SLACK
 from dse.experiment import Experiment, applies, parse
 from dse.keep import Bars, chosen, figures, figures_of, oriented
-from dse.optima import GROUP, axis_optima
+from dse.look import Look
 from dse.rows import table_of
-from dse.space import Space
 from dse.sweeps import Plan, evaluate_chunk, plan, prepare, sweep
-from reports.columns import COLUMNS
 
 AXES: dict[str, list[Any]] = {
     "machine": ["array", "mac"], "dataflow": ["best", "weight"], "technology": ["asic45", "zynq7020", "asic16"],
@@ -67,26 +65,6 @@ def brute(prepared: Plan) -> pd.DataFrame:
     return pa.concat_tables([evaluate_chunk(prepared, chunk)[0] for chunk in prepared.chunks()]).to_pandas()
 
 
-def best_at_every_value(experiment: Experiment, every: pd.DataFrame) -> dict[tuple[str, ...], int]:
-    """The rows of `axis_optima`, one row of the space after another."""
-    found: dict[tuple[str, ...], tuple[float, ...]] = {}
-    knobs = [name for name in Space.__dataclass_fields__ if len(getattr(experiment.space, name)) > 1]
-    names = dict.fromkeys((*experiment.objectives, experiment.minimise, "energy_nj"))
-    for row in every.to_dict("records"):
-        for name in names:
-            if name in ("accuracy", "model_kib") or not applies(name, row["technology"]):
-                continue
-            less = -row[name] if COLUMNS[name].direction == "larger" else row[name]
-            score = (less, row["energy_nj"], row["latency_us"], row["row"])
-            for knob in knobs:
-                if knob in ("machine", "technology"):
-                    continue
-                value = f"{row[knob]:g}" if isinstance(row[knob], float) else str(row[knob])
-                key = (row["network"], row["machine"], row["technology"], knob, value, name)
-                found[key] = min(found.get(key, score), score)
-    return {key: int(score[-1]) for key, score in found.items()}
-
-
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spaces of a few thousand rows are searched, in many spans and batches."""
@@ -94,34 +72,31 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (keep, sweeps):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 40)
     monkeypatch.setattr(sweeps, "WORTHWHILE", 0)
-    monkeypatch.setattr(search, "CHUNK_CORES", 24)
-    monkeypatch.setattr(search, "BATCH_CELLS", 32)
+    monkeypatch.setattr(grid, "SPAN_CORES", 24)
+    monkeypatch.setattr(look, "BATCH_CELLS", 32)
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("seed", range(5))
 def test_the_search_keeps_what_brute_force_keeps(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if seed % 3 == 0:
-        monkeypatch.setattr(search, "MOST_CELLS", 4)
+        monkeypatch.setattr(grid, "MOST_CELLS", 4)
     if seed == 4:
         monkeypatch.setattr(sweeps, "WORTHWHILE", 10**9)
     experiment, prepared = drawn(seed)
-    kept = "front" if seed == 1 else "best"
     every = brute(prepared)
     if not len(every):
         with pytest.raises(ValueError, match="at least one design must be feasible"):
             sweep(experiment, tmp_path / "results")
         return
-    opened = sweep(experiment, tmp_path / "results", keep=kept)
-    masks = chosen(experiment, every, axes=kept == "best")
-    masks["sample"] = np.isin(every["row"], keep.sample_rows(prepared.rows, experiment.seed))
-    wanted = every[np.logical_or.reduce(list(masks.values()))].reset_index(drop=True)
+    opened = sweep(experiment, tmp_path / "results")
+    front, top = chosen(experiment, every)
+    drawn_rows = np.isin(every["row"], keep.sample_rows(prepared.rows, experiment.seed))
+    wanted = every[front | top | drawn_rows].reset_index(drop=True)
     found = opened.table()
     pd.testing.assert_frame_equal(found.drop(columns="kept"), wanted)
-    for name, mask in masks.items():
+    for name, mask in (("front", front), ("top", top), ("sample", drawn_rows)):
         assert found.loc[found["kept"].str.contains(name), "row"].tolist() == every.loc[mask, "row"].tolist(), name
-    if kept == "best":
-        assert axis_optima(opened).set_index(list(GROUP))["row"].to_dict() == best_at_every_value(experiment, every)
     manifest = opened.manifest
     assert manifest["evaluated"] + manifest["skipped"] == prepared.rows
     assert manifest["evaluated"] == manifest["feasible"] + sum(manifest["infeasible"].values())
@@ -137,9 +112,7 @@ def test_the_random_spaces_are_worth_the_test() -> None:
         rows += len(every) > 0
         for technology in every["technology"].unique() if len(every) else ():
             some = every[every["technology"] == technology]
-            values = oriented(some, keep.objectives(experiment, technology))[
-                chosen(experiment, some, axes=False)["front"]
-            ]
+            values = oriented(some, keep.objectives(experiment, technology))[chosen(experiment, some)[0]]
             ties += len(values) > len(np.unique(values, axis=0))
     assert rows >= 5
     assert ties >= 2
@@ -149,33 +122,27 @@ def test_the_random_spaces_are_worth_the_test() -> None:
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("seed", [1, 2, 5])
 def test_every_bound_is_below_every_row(seed: int) -> None:
-    """For all rows of a span: the bound of the core, of the cell, and the estimate, against the stored figures."""
+    """For all rows of a span: the bound of the core and of the cell, over all clocks, against the stored figures."""
     experiment, prepared = drawn(seed)
     checked = 0
-    for span in list(search.spans(prepared.blocks))[:6]:
+    for span in list(grid.spans(prepared.blocks))[:6]:
         block, variant = span.block, prepared.variants[span.block.network]
-        look = search.Look(experiment, variant, block, span.start, span.stop, Bars(experiment), machine_code=False)
-        cores = np.flatnonzero(look.legal)
-        grid, (outers, ports) = look.grid, look._places(cores)
-        for number, setting in enumerate(block.settings if len(cores) else ()):
-            names = figures(experiment, setting.technology)
-            coarse, _ = figures_of(experiment, setting.technology, look._bounds(cores, setting), cores.shape)
-            shape = (len(cores), *grid.shape)
-            fine, _ = figures_of(experiment, setting.technology, look._region(cores, setting, look.bounds), shape)
-            designs = grid.designs(span.start + outers[:, None], np.arange(grid.cells), ports[:, None])
-            wanted = np.zeros((designs.size, len(block.settings)), np.bool_)
-            order = np.argsort(designs.reshape(-1))
-            wanted[:, number] = True
-            table = table_of(variant, block, (), designs.reshape(-1)[order], wanted=wanted)[0].to_pandas()
-            if not len(table):
-                continue
-            place = order[
-                np.searchsorted(designs.reshape(-1)[order], (table["row"] - block.first_row) // len(block.settings))
-            ]
-            values = oriented(table, names)
-            room = np.abs(values) * SLACK * 2
-            assert (fine[place] <= values + room).all()
-            assert (coarse[place // grid.cells] <= fine[place] + np.abs(fine[place]) * SLACK).all()
+        outers = np.arange(span.start, span.stop)
+        looked = Look(experiment, variant, block, outers, Bars(experiment), machine_code=False)
+        cores = np.flatnonzero(looked.holds)
+        place, points = looked._cells_of(cores)
+        for group in looked.groups if len(cores) else ():
+            coarse, _ = figures_of(experiment, group.technology, looked._core_bounds(cores, group), len(cores))
+            fine, _ = figures_of(experiment, group.technology, looked._cell_bounds(points, group), points.size)
+            assert (coarse[place] <= fine + np.abs(fine) * SLACK).all()
+            designs = looked.grid.designs(outers[points.axes[0]], looked._cell(points), points.axes[5])
+            order = np.argsort(designs)
+            wanted = np.zeros((len(designs), len(block.settings)), np.bool_)
+            wanted[:, group.numbers] = True
+            table = table_of(variant, block, (), designs[order], wanted=wanted)[0].to_pandas()
+            values = oriented(table, figures(experiment, group.technology))
+            own = order[np.searchsorted(designs[order], (table["row"] - block.first_row) // len(block.settings))]
+            assert (fine[own] <= values + np.abs(values) * SLACK * 2).all()
             checked += len(table)
     assert checked > 100
 
@@ -195,13 +162,9 @@ def test_most_of_a_larger_space_is_skipped(tmp_path: Path) -> None:
     act_depth = [1024, 2048]
     out_depth = [1024, 4096]
     """
-    experiment = parse(text, base=Path(), where="test")
-    front, best = (sweep(experiment, tmp_path / kept, keep=kept) for kept in ("front", "best"))
-    assert front.manifest["skipped"] > 0.7 * front.manifest["rows"]
-    assert front.manifest["skipped"] > best.manifest["skipped"] > 0.2 * best.manifest["rows"]
-    assert (front.manifest["keep"], best.manifest["keep"]) == ("front", "best")
-    kept = [set(opened.table(["row"])["row"]) for opened in (front, best)]
-    assert kept[0] < kept[1]
+    opened = sweep(parse(text, base=Path(), where="test"), tmp_path / "results")
+    assert opened.manifest["skipped"] > 0.7 * opened.manifest["rows"]
+    assert opened.manifest["keep"] == "best"
 
 
 def test_prepared_bars_depend_on_the_experiment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,18 @@ def test_what_fits_is_what_the_closed_form_finds_no_reason_against(seed: int, mo
 def test_of_a_whole_network_too_and_some_fit_and_some_do_not() -> None:
     layers = list(NETWORKS["resnet18"](m=2, k=2).layers)
     built = {"width": 64, "port_bits": 64, "max_act_bits": 8, "max_weight_bits": 8}
-    some = agreed(layers, ("array", "best"), 60, 3, weight_depth=8192, act_depth=4096, out_depth=8192, threshold_depth=1024, **built)
-    assert 0 < some
-    assert agreed(layers, ("array", "best"), 60, 3, weight_depth=2048, act_depth=2048, threshold_depth=256, **built) < 60
+    some = agreed(
+        layers,
+        ("array", "best"),
+        60,
+        3,
+        weight_depth=8192,
+        act_depth=4096,
+        out_depth=8192,
+        threshold_depth=1024,
+        **built,
+    )
+    assert some > 0
+    assert (
+        agreed(layers, ("array", "best"), 60, 3, weight_depth=2048, act_depth=2048, threshold_depth=256, **built) < 60
+    )

@@ -1,0 +1,323 @@
+"""One look at the cores of some outer points of a block: three sieves, each dearer and finer than the one before.
+
+1. A core over all cells that run the network: bounds of its activity (`hwmodels.bounds`), prices and silicon of the cells that are
+   at least as deep as the network needs (`hwmodels.room`).
+2. The same cell by cell.
+3. The true activity of all cells of a core at once (`hwmodels.compiled`), priced at all clocks together, then the fastest, then the
+   others together, and so on.
+
+The most promising cores come first, and what is found raises the bars for the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.estimates import Interval, Region
+from dse.experiment import Experiment
+from dse.grid import Grid, Points
+from dse.keep import Bars, figures, figures_of, satisfiable
+from dse.prices import Clocks, Prices, clock_groups
+from dse.rows import constrained, over, peak, too_big, useful
+from dse.space import Block, knobs
+from dse.variants import Variant
+from hwmodels.bounds import least
+from hwmodels.compiled import DEPTHS, cells, evaluate
+from hwmodels.knobs import Knobs, illegal_reasons
+from hwmodels.linear import COUNTED, CYCLES
+from hwmodels.room import Room, room
+from hwmodels.tables import COUNTS
+from hwmodels.technology import technology
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+BATCH_CELLS = 2**15
+"""Cells of the cores that are looked at together; between batches the bars rise."""
+CAUSES = 6
+"""The first columns of COUNTS are cycles by cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """(rows,) designs and settings of rows that may be kept, and (rows, figures) the best that they can be; of one technology."""
+
+    technology: str
+    designs: Ints
+    settings: Ints
+    lows: Floats
+
+
+@dataclass(slots=True)
+class Look:
+    """It raises its bars as it finds rows, and counts.
+
+    `priced`: how often figures of a design under a setting, or under all clocks at once, were worked out. `feasible` and
+    `reasons`: what became of the rows that were worked out one by one, and of those of cores that are no machine or hold no network.
+    """
+
+    experiment: Experiment
+    variant: Variant
+    block: Block
+    outers: Ints
+    bars: Bars
+    machine_code: bool = field(kw_only=True)
+    reasons: Counter[str] = field(default_factory=Counter)
+    feasible: int = 0
+    priced: int = 0
+    grid: Grid = field(init=False)
+    groups: tuple[Clocks, ...] = field(init=False)
+    machines: Knobs = field(init=False)
+    bounds: dict[str, Any] = field(init=False)
+    room: Room = field(init=False)
+    corners: Points = field(init=False)
+    legal: Bools = field(init=False)
+    holds: Bools = field(init=False)
+    prices: dict[Clocks, Prices] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.grid, self.groups = Grid.of(self.block), clock_groups(self.block)
+        outers, ports = np.divmod(np.arange(len(self.outers) * self.grid.ports), self.grid.ports)
+        self.machines = knobs(self.block, self.grid.designs(self.outers[outers], 0, ports))
+        self.legal = illegal_reasons(self.machines) == ""
+        self._bound()
+        orders, ranks, self.holds = self._corners()
+        self.corners = Points(np.arange(len(outers)), (outers, *ranks, ports))
+        spread = self.grid.spread(self.outers)
+        self.prices = {
+            group: Prices.of(spread, group, self._columns(group), orders) for group in self.groups
+        }  # fmt: skip
+
+    def _columns(self, group: Clocks) -> tuple[str, ...]:
+        return (*figures(self.experiment, group.technology), *(item.column for item in self.experiment.constraints))
+
+    def _bound(self) -> None:
+        """Least activity and least room of the legal cores."""
+        layers, legal = self.variant.network.layers, self.machines.take(self.legal)
+        count, needed = len(self.legal), room(layers, legal)
+        self.bounds = {name: np.zeros(count) for name in COUNTED}
+        for name, values in least(layers, legal).items():
+            self.bounds[name][self.legal] = values
+        self.room = Room(np.zeros(count, np.bool_), {name: np.zeros(count, np.int64) for name in DEPTHS})
+        self.room.runs[self.legal] = needed.runs
+        for name in DEPTHS:
+            self.room.depths[name][self.legal] = needed.depths[name]
+
+    def _corners(self) -> tuple[list[Ints], list[Ints], Bools]:
+        """How to sort the depths of the cells, the place of each core's least ones among them, and whether it has any."""
+        orders, ranks, holds = [], [], self.legal & self.room.runs
+        inner = dict(self.block.axes[self.grid.split :])
+        for name in DEPTHS:
+            values, needed = np.array(inner.get(name, (0,))), self.room.depths[name]
+            orders.append(np.argsort(values, kind="stable"))
+            rank = np.searchsorted(values[orders[-1]], needed) if name in inner else np.zeros_like(needed)
+            ranks.append(np.minimum(rank, len(values) - 1))
+            holds = holds & (rank < len(values) if name in inner else needed <= getattr(self.machines, name))
+        return orders, ranks, holds
+
+    def rows(self, cores: Ints) -> list[Rows]:
+        """All rows of these cores that may be kept."""
+        self._count_unfit(cores)
+        cores = cores[self.holds[cores]]
+        matter = self._coarse(cores)
+        alive = matter.any(axis=1)
+        order = np.argsort(self._promise(cores[alive]), kind="stable")
+        cores, matter = cores[alive][order], matter[alive][order]
+        found: list[Rows] = []
+        step = max(1, BATCH_CELLS // self.grid.cells)
+        for first in range(0, len(cores), step):
+            found += self._batch(cores[first : first + step], matter[first : first + step])
+        return list(self._still(found))
+
+    def promising(self, count: int) -> Ints:
+        """The most promising cores."""
+        cores = np.flatnonzero(self.holds)
+        return np.sort(cores[np.argsort(self._promise(cores), kind="stable")[:count]])
+
+    def _count_unfit(self, cores: Ints) -> None:
+        """Count the rows of cores that are no machine, and of those that hold no network: by what their largest buffers lack."""
+        illegal = illegal_reasons(self.machines.take(cores))
+        unfit = cores[(illegal == "") & ~self.holds[cores]]
+        each = self.grid.cells * len(self.block.settings)
+        for reason in (*illegal[illegal != ""].tolist(), *self._misfits(unfit)):
+            self.reasons[reason] += each
+
+    def _misfits(self, cores: Ints) -> list[str]:
+        if not len(cores):
+            return []
+        inner, machines = dict(self.block.axes[self.grid.split :]), self.machines.take(cores)
+        columns: dict[str, Any] = {name: np.full(len(cores), max(inner[name])) for name in DEPTHS if name in inner}
+        found = evaluate(self.variant.network.layers, replace(machines, **columns), machine_code=self.machine_code)
+        return [str(reason) for reason in found.reason]
+
+    def _promise(self, cores: Ints) -> Floats:
+        """(cores,) the best place that the bounds of a core take in any figure, or in all together; least is best."""
+        best = np.full(len(cores), np.inf)
+        for group in self.groups:
+            index = np.flatnonzero(self._possible(cores, group))
+            lows = figures_of(self.experiment, group.technology, self._core_bounds(cores[index], group), len(index))[0]
+            places = np.argsort(np.argsort(lows, axis=0, kind="stable"), axis=0, kind="stable")
+            together = np.argsort(np.argsort(places.sum(axis=1), kind="stable"), kind="stable")
+            best[index] = np.minimum(best[index], np.minimum(together, places.min(axis=1, initial=len(index))))
+        return best
+
+    def _possible(self, cores: Ints, group: Clocks) -> Bools:
+        """Which cores the memory allows."""
+        setting = self.block.settings[group.numbers[0]]
+        return ~too_big(self.variant.network, self.machines.take(cores), setting)
+
+    def _core_bounds(self, cores: Ints, group: Clocks) -> Region:
+        """Each core over all its cells that run the network."""
+        counts = {name: values[cores] for name, values in self.bounds.items()}
+        return self._region(cores, group, counts, self.prices[group].at_corners(self.corners.take(cores)), exact=False)
+
+    def _cell_bounds(self, points: Points, group: Clocks) -> Region:
+        """Single cells, at what their core needs at least."""
+        counts = {name: values[points.cores] for name, values in self.bounds.items()}
+        return self._region(points.cores, group, counts, self.prices[group].at(points), exact=False)
+
+    def _region(
+        self, cores: Ints, group: Clocks, counts: Mapping[str, Any], prices: Any, *, exact: bool, clocks: Any = None
+    ) -> Region:
+        rate = useful(self.variant.network, self.block.kind) / peak(self.machines.take(cores))
+        clock = Interval(group.clocks[0], group.clocks[-1]) if clocks is None else clocks
+        forms, silicon = prices
+        return Region(
+            exact=exact, counts=counts, forms=forms, silicon=silicon, work_per_cycle=rate, clock_mhz=clock, variant=self.variant
+        )  # fmt: skip
+
+    def _coarse(self, cores: Ints) -> Bools:
+        """(cores, groups): whether some cell may hold a row to keep."""
+        matter = np.zeros((len(cores), len(self.groups)), np.bool_)
+        for number, group in enumerate(self.groups):
+            index = np.flatnonzero(self._possible(cores, group))
+            matter[index, number] = self._may_matter(self._core_bounds(cores[index], group), group, len(index))
+        return matter
+
+    def _may_matter(self, region: Region, group: Clocks, count: int) -> Bools:
+        """Which parts of a region may hold a row to keep."""
+        lows, _ = figures_of(self.experiment, group.technology, region, count)
+        possible, _ = satisfiable(self.experiment, group.technology, region, count)
+        held: Bools = np.asarray(possible & _within(region, group.technology))
+        held[held] = self.bars.may_matter(group.technology, lows[held])
+        return held
+
+    def _batch(self, cores: Ints, matter: Bools) -> Iterator[Rows]:
+        """Open the cores of which some cell may hold a row to keep, and find the rows that do."""
+        place, points = self._cells_of(cores)
+        fine = []
+        for number, group in enumerate(self.groups):
+            index = np.flatnonzero(matter[place, number])
+            held = self._may_matter(self._cell_bounds(points.take(index), group), group, len(index))
+            fine.append(index[held])
+        opened = np.unique(place[np.concatenate(fine)])
+        if len(opened):
+            counts = self._open(cores[opened]).reshape(-1, len(COUNTS))
+            cell = self._cell(points) + np.searchsorted(opened, place) * self.grid.cells
+            for group, index in zip(self.groups, fine, strict=True):
+                if len(index):
+                    yield from self._narrow(points.take(index), _named(counts[cell[index]]), group, group.numbers)
+
+    def _cells_of(self, cores: Ints) -> tuple[Ints, Points]:
+        """Places among the cores, and points, of all cells that run the network."""
+        box = np.ones((len(cores), *self.grid.shape), np.bool_)
+        for axis, (name, values) in enumerate(zip(DEPTHS, self.grid.depths(self.machines), strict=True), start=1):
+            if box.shape[axis] > 1:
+                along = np.array(values).reshape([-1 if other == axis else 1 for other in range(5)])
+                box &= along >= self.room.depths[name][cores].reshape(-1, 1, 1, 1, 1)
+        place, *cells_ = np.nonzero(box)
+        outers, ports = np.divmod(cores[place], self.grid.ports)
+        return place, Points(cores[place], (outers, *cells_, ports))
+
+    def _cell(self, points: Points) -> Ints:
+        """Numbers of the points' cells."""
+        return np.asarray(np.ravel_multi_index(points.axes[1:5], self.grid.shape), np.int64)
+
+    def _open(self, cores: Ints) -> Ints:
+        """(cores, cells, COUNTS) true counts; cores with equal depths of their own go together."""
+        machines = self.machines.take(cores)
+        depths = np.stack([getattr(machines, name) for name in DEPTHS], axis=1)
+        kinds, kind = np.unique(depths, axis=0, return_inverse=True)
+        counts = np.zeros((len(cores), self.grid.cells, len(COUNTS)), np.int64)
+        for number in range(len(kinds)):
+            index = np.flatnonzero(kind.reshape(-1) == number)
+            own, layers = machines.take(index), self.variant.network.layers
+            counts[index] = cells(layers, own, self.grid.depths(own), machine_code=self.machine_code)[1]
+        return counts
+
+    def _narrow(
+        self, points: Points, counts: Mapping[str, Any], group: Clocks, numbers: tuple[int, ...]
+    ) -> Iterator[Rows]:
+        """Rows of these designs, under the settings `numbers` of the group, that may be kept: the fastest first, for it raises the bars."""
+        clocks = tuple(self.block.settings[number].clock_mhz for number in numbers)
+        clock = Interval(clocks[0], clocks[-1]) if len(clocks) > 1 else Interval(*clocks * 2)
+        region = self._region(points.cores, group, counts, self.prices[group].at(points), exact=True, clocks=clock)
+        self.priced += points.size
+        if len(numbers) == 1:
+            yield self._found(region, points, group, numbers[0])
+            return
+        held = self._may_matter(region, group, points.size)
+        if held.any():
+            points, counts = points.take(held), {name: values[held] for name, values in counts.items()}
+            yield from self._narrow(points, counts, group, numbers[-1:])
+            yield from self._narrow(points, counts, group, numbers[:-1])
+
+    def _found(self, region: Region, points: Points, group: Clocks, number: int) -> Rows:
+        """The rows of single designs under one setting that may be kept; those that are surely feasible raise the bars."""
+        lows, highs = figures_of(self.experiment, group.technology, region, points.size)
+        possible, certain = satisfiable(self.experiment, group.technology, region, points.size)
+        self._tally(region, group, points.size)
+        index = np.flatnonzero(possible & _within(region, group.technology))
+        index = index[self.bars.may_matter(group.technology, lows[index])]
+        held, sure = points.take(index), certain[index]
+        designs = self.grid.designs(self.outers[held.axes[0]], self._cell(held), held.axes[5])
+        rows = self.block.first_row + designs * len(self.block.settings) + number
+        self.bars.rise(group.technology, highs[index[sure]], rows[sure])
+        return Rows(group.technology, designs, np.full(len(designs), number), lows[index])
+
+    def _still(self, found: list[Rows]) -> Iterator[Rows]:
+        """Those of the rows that may be kept now that the bars have risen."""
+        for item in found:
+            index = self.bars.may_matter(item.technology, item.lows)
+            yield Rows(item.technology, item.designs[index], item.settings[index], item.lows[index])
+
+    def _tally(self, region: Region, group: Clocks, count: int) -> None:
+        """Count what became of single rows."""
+        reason, columns = np.full(count, "", "U64"), _Middle(region)
+        for name, limit in technology(group.technology).limits.items():
+            reason = over(reason, name, columns[name] > limit)
+        reason = constrained(self.experiment.constraints, group.technology, columns, reason)
+        self.reasons.update(Counter(reason[reason != ""].tolist()))
+        self.feasible += int((reason == "").sum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Middle:
+    """Middle values of the columns of a region."""
+
+    region: Region
+
+    def __getitem__(self, name: str) -> Any:
+        interval = self.region.column(name)
+        return (interval.low + interval.high) / 2
+
+
+def _named(counts: Ints) -> dict[str, Any]:
+    """(designs, COUNTS) counts by name, as far as they cost energy or time."""
+    found: dict[str, Any] = {name: counts[:, COUNTS.index(name)] for name in COUNTED if name != CYCLES}
+    return found | {CYCLES: counts[:, :CAUSES].sum(axis=1)}
+
+
+def _within(region: Region, name: str) -> Any:
+    """Whether a device can hold the design at all."""
+    found: Any = True
+    for resource, limit in technology(name).limits.items():
+        found = found & (region.silicon[resource].low <= limit)
+    return found
