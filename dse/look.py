@@ -217,13 +217,14 @@ class Look:
             index = np.flatnonzero(matter[place, number])
             held = self._may_matter(self._cell_bounds(points.take(index), group), group, len(index))
             fine.append(index[held])
-        opened = np.unique(place[np.concatenate(fine)])
-        if len(opened):
-            counts = self._open(cores[opened]).reshape(-1, len(COUNTS))
-            cell = self._cell(points) + np.searchsorted(opened, place) * self.grid.cells
+        asked = np.zeros(points.size, np.bool_)
+        asked[np.concatenate(fine)] = True
+        if asked.any():
+            counts = self._open(cores, place[asked], self._cell(points.take(asked)))
+            row = np.cumsum(asked) - 1
             for group, index in zip(self.groups, fine, strict=True):
                 if len(index):
-                    yield from self._narrow(points.take(index), _named(counts[cell[index]]), group, group.numbers)
+                    yield from self._narrow(points.take(index), _named(counts[row[index]]), group, group.numbers)
 
     def _cells_of(self, cores: Ints) -> tuple[Ints, Points]:
         """Places among the cores, and points, of all cells that run the network."""
@@ -240,16 +241,20 @@ class Look:
         """Numbers of the points' cells."""
         return np.asarray(np.ravel_multi_index(points.axes[1:5], self.grid.shape), np.int64)
 
-    def _open(self, cores: Ints) -> Ints:
-        """(cores, cells, COUNTS) true counts; cores with equal depths of their own go together."""
+    def _open(self, cores: Ints, place: Ints, cell: Ints) -> Ints:
+        """(points, COUNTS) true counts of these cells, core by core; cores with equal depths of their own go together."""
         machines = self.machines.take(cores)
+        wanted = np.zeros((len(cores), self.grid.cells), np.bool_)
+        wanted[place, cell] = True
         depths = np.stack([getattr(machines, name) for name in DEPTHS], axis=1)
         kinds, kind = np.unique(depths, axis=0, return_inverse=True)
-        counts = np.zeros((len(cores), self.grid.cells, len(COUNTS)), np.int64)
+        counts = np.zeros((len(place), len(COUNTS)), np.int64)
         for number in range(len(kinds)):
             index = np.flatnonzero(kind.reshape(-1) == number)
-            own, layers = machines.take(index), self.variant.network.layers
-            counts[index] = cells(layers, own, self.grid.depths(own), machine_code=self.machine_code)[1]
+            own, layers, asked = machines.take(index), self.variant.network.layers, wanted[index]
+            counts[np.isin(place, index)] = cells(
+                layers, own, self.grid.depths(own), asked, machine_code=self.machine_code
+            )[1]
         return counts
 
     def _narrow(

@@ -24,6 +24,7 @@ from workloads.actions import Actions
 from workloads.layers import Layer
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 WORTHWHILE = 2000
 """Designs from which machine code pays: it loads in a second, in which numpy does about as many of ResNet-18 (measured)."""
@@ -84,36 +85,37 @@ DEPTHS = ("weight_depth", "act_depth", "out_depth", "threshold_depth")
 
 
 def cells(
-    layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]], *, machine_code: bool
+    layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]], wanted: Bools, *, machine_code: bool
 ) -> tuple[npt.NDArray[np.str_], Ints]:
-    """Every core with every combination of depths, the last of DEPTHS the fastest to change; cores' own depths do not matter.
+    """Cores with combinations of depths, the last of DEPTHS the fastest to change; cores' own depths do not matter.
 
-    Returns (cores, cells) reasons and (cores, cells, COUNTS) counts. All cores must be legal machines.
+    wanted: (cores, cells). Returns (n,) reasons and (n, COUNTS) counts of the n wanted cells, core by core. All cores must be
+    legal machines.
     """
-    sizes = [len(values) for values in depths]
     if machine_code and available():
-        return _grid(layers, cores, depths)
-    place = np.unravel_index(np.tile(np.arange(np.prod(sizes)), cores.size), sizes)
-    designs = cores.take(np.repeat(np.arange(cores.size), np.prod(sizes)))
+        return _grid(layers, cores, depths, wanted)
+    core, cell = np.nonzero(wanted)
+    place = np.unravel_index(cell, [len(values) for values in depths])
     own: Any = {name: np.array(values)[index] for name, values, index in zip(DEPTHS, depths, place, strict=True)}
-    found = evaluate(layers, replace(designs, **own), machine_code=False)
-    columns = np.stack([_column(found.activity, name) for name in COUNTS], axis=1)
-    return found.reason.reshape(cores.size, -1), columns.reshape(cores.size, -1, len(COUNTS))
+    found = evaluate(layers, replace(cores.take(core), **own), machine_code=False)
+    return found.reason, np.stack([_column(found.activity, name) for name in COUNTS], axis=1)
 
 
-def _grid(layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.str_], Ints]:
+def _grid(
+    layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]], wanted: Bools
+) -> tuple[npt.NDArray[np.str_], Ints]:
     kernels = _kernels()
     orders = [np.argsort(values, kind="stable") for values in depths]
     ascending = kernels.Depths(
         *(np.array(values, np.int64)[order] for values, order in zip(depths, orders, strict=True))
     )
-    sizes = tuple(len(order) for order in orders)
-    rows, prepared = cores_of(layers, cores)
-    reasons = np.empty((cores.size, int(np.prod(sizes))), np.int64)
-    counts = np.empty((*reasons.shape, len(COUNTS)), np.int64)
-    kernels.grid(rows, ascending, prepared, reasons, counts)
-    back = np.ravel_multi_index(np.ix_(*(np.argsort(order) for order in orders)), sizes).reshape(-1)
-    return np.array(kernels.MISFITS)[reasons[:, back]], counts[:, back]
+    count = int(wanted.sum())
+    rows = np.where(wanted.reshape(-1), np.cumsum(wanted) - 1, -1).reshape(cores.size, *map(len, orders))
+    own, prepared = cores_of(layers, cores)
+    reasons, counts = np.empty(count, np.int64), np.empty((count, len(COUNTS)), np.int64)
+    rows = np.ascontiguousarray(rows[:, *np.ix_(*orders)]).reshape(cores.size, -1)
+    kernels.grid(own, ascending, prepared, rows, reasons, counts)
+    return np.array(kernels.MISFITS)[reasons], counts
 
 
 def _column(activity: Activity, name: str) -> Ints:
