@@ -113,8 +113,9 @@ def _grid(
     rows = np.where(wanted.reshape(-1), np.cumsum(wanted) - 1, -1).reshape(cores.size, *map(len, orders))
     own, prepared = cores_of(layers, cores)
     reasons, counts = np.empty(count, np.int64), np.empty((count, len(COUNTS)), np.int64)
-    rows = np.ascontiguousarray(rows[:, *np.ix_(*orders)]).reshape(cores.size, -1)
-    kernels.grid(own, ascending, prepared, rows, reasons, counts)
+    for axis, order in enumerate(orders, start=1):
+        rows = np.take(rows, order, axis=axis)
+    kernels.grid(own, ascending, prepared, rows.reshape(cores.size, -1), reasons, counts)
     return np.array(kernels.MISFITS)[reasons], counts
 
 
@@ -127,19 +128,33 @@ def _column(activity: Activity, name: str) -> Ints:
 def cores_of(layers: Sequence[Layer], knobs: Knobs) -> tuple[Ints, Tables]:
     """Rows of `kernels.Core`, and the tables that they point into."""
     pairs, pair = np.unique(np.stack([knobs.rows, knobs.width]), axis=1, return_inverse=True)
-    _, width = np.unique(knobs.width, return_inverse=True)
+    known, prepared = _tables(tuple(layers), list(map(tuple, pairs.T.tolist())))
+    places = np.array([known[item] for item in map(tuple, pairs.T.tolist())], np.int64)
+    widths = np.unique([width for _, width in known])
     columns = [
         knobs.rows, knobs.cols, knobs.width, knobs.act_lanes, knobs.weight_lanes, knobs.max_act_bits, knobs.max_weight_bits, knobs.pe_cycles,
         knobs.port_bits, knobs.port_shared, knobs.port_latency, knobs.port_burst,
-        np.full(knobs.size, knobs.kind == "array"), width, pair.reshape(-1),
+        np.full(knobs.size, knobs.kind == "array"), np.searchsorted(widths, knobs.width), places[pair.reshape(-1)],
         np.full(knobs.size, DATAFLOWS.index(knobs.dataflow)),
     ]  # fmt: skip
-    return np.stack(columns, axis=1).astype(np.int64), _tables(tuple(layers), tuple(map(tuple, pairs.T.tolist())))
+    return np.stack(columns, axis=1).astype(np.int64), prepared
 
 
-@lru_cache(maxsize=64)
-def _tables(layers: tuple[Layer, ...], pairs: tuple[tuple[int, int], ...]) -> Tables:
-    return tables(layers, pairs)
+_KNOWN: dict[tuple[Layer, ...], tuple[dict[tuple[int, int], int], Tables]] = {}
+"""Tables of some networks, and the place of every pair of rows and width in them."""
+MOST_KNOWN = 64
+
+
+def _tables(layers: tuple[Layer, ...], pairs: list[tuple[int, int]]) -> tuple[dict[tuple[int, int], int], Tables]:
+    """Tables in which these pairs are, among others that were asked for before."""
+    known, prepared = _KNOWN.get(layers, ({}, None))
+    if prepared is None or not known.keys() >= set(pairs):
+        known = {pair: place for place, pair in enumerate(sorted({*known, *pairs}))}
+        prepared = tables(layers, list(known))
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[layers] = (known, prepared)
+    return known, prepared
 
 
 def _kernels() -> Any:
