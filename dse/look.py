@@ -100,7 +100,7 @@ class Look:
 
     def _bound(self) -> None:
         """Least activity and least room of the legal cores."""
-        layers, legal = self.variant.network.layers, self.machines.take(self.legal)
+        layers, legal = self.variant.network.layers, self._deepest(self.machines.take(self.legal))
         count, needed = len(self.legal), room(layers, legal)
         self.bounds = {name: np.zeros(count) for name in COUNTED}
         for name, values in least(layers, legal).items():
@@ -152,10 +152,15 @@ class Look:
     def _misfits(self, cores: Ints) -> list[str]:
         if not len(cores):
             return []
-        inner, machines = dict(self.block.axes[self.grid.split :]), self.machines.take(cores)
-        columns: dict[str, Any] = {name: np.full(len(cores), max(inner[name])) for name in DEPTHS if name in inner}
-        found = evaluate(self.variant.network.layers, replace(machines, **columns), machine_code=self.machine_code)
+        machines = self._deepest(self.machines.take(cores))
+        found = evaluate(self.variant.network.layers, machines, machine_code=self.machine_code)
         return [str(reason) for reason in found.reason]
+
+    def _deepest(self, machines: Knobs) -> Knobs:
+        """The same with the deepest buffers of their cells."""
+        inner = dict(self.block.axes[self.grid.split :])
+        columns: Any = {name: np.full(machines.size, max(inner[name])) for name in DEPTHS if name in inner}
+        return replace(machines, **columns)
 
     def _promise(self, cores: Ints) -> Floats:
         """(cores,) the best place that the bounds of a core take in any figure, or in all together; least is best."""

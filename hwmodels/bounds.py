@@ -1,4 +1,4 @@
-"""What a network costs a machine at the very least, whatever its buffers hold: bounds of the closed form without its search.
+"""What a network costs a machine at the very least, if no buffer is deeper than its own: bounds of the closed form without its search.
 
 Let b be a block of outputs, S(b) the steps of a layer that is cut into such blocks, T channel tiles and s(b) space tiles. The
 latency of `hwmodels.analytical` is
@@ -15,8 +15,9 @@ loads >= weights + patches - (mean patches of a full space tile) + (patches of t
 whose runs are no shorter: there at least half of a single space tile, or all but one mean space tile, remains. Of the stores,
 those before the last space tile are all among the changes, and at least half of the last one (1 - 1/T of it, or it is the last).
 
-Both hold for every tile; each at its least over all b is a bound for every buffer, and so is the larger of the two. Counts are
-those of positions without waste: no output beyond the map, no word read twice. A test draws designs and compares.
+Both hold for every tile, so the larger of the two at its least over the blocks whose smallest tile the buffers hold is a bound. Counts
+are those of positions without waste: no output beyond the map, no word read twice but where such blocks overlap. A test draws designs
+and compares.
 """
 
 from __future__ import annotations
@@ -40,31 +41,43 @@ from workloads.layers import Layer
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+Bools = npt.NDArray[np.bool_]
+
+NEVER = np.iinfo(np.int64).max
 ROUNDING = 1e-9
 """Room for the rounding of the float sums in a stall, relative."""
 BOUNDED = (CYCLES, *(item.name for item in fields(Actions)), *TRAFFIC)
 
 
-def least(layers: Sequence[Layer], cores: Knobs) -> dict[str, Floats]:
-    """(cores,) lower bounds of cycles and of every count that costs energy, of the whole network; depths do not matter."""
-    found = {name: np.zeros(cores.size) for name in BOUNDED}
-    for walk in core_walks(layers, cores):
-        for name, values in {**_counts(walk), CYCLES: _cycles(walk)}.items():
+def least(layers: Sequence[Layer], machines: Knobs) -> dict[str, Floats]:
+    """(machines,) lower bounds of cycles and of every count that costs energy, of the whole network, with buffers up to theirs."""
+    found = {name: np.zeros(machines.size) for name in BOUNDED}
+    for walk in core_walks(layers, machines):
+        fits = _fitting(walk)
+        for name, values in {**_counts(walk, fits), CYCLES: _cycles(walk, fits)}.items():
             found[name][walk.index] += walk.times * values
     return found
 
 
-def _cycles(walk: CoreWalk) -> Ints:
-    """Lower bound of the latency: the larger of what the work takes and what the port takes, each in its best blocks."""
+def _fitting(walk: CoreWalk) -> Bools:
+    """(machines, blocks) which blocks the buffers hold, at the fewest channels; all where they hold none, and nothing is to be bound."""
+    cut, cores = blocks(walk.shape), walk.cores
+    fits = cut.patch * walk.patch_entries[:, None] <= (cores.act_depth // 2)[:, None]
+    fits &= cut.area * walk.output_entries[:, None] <= (cores.out_depth // 2)[:, None]
+    return fits | ~fits.any(axis=1, keepdims=True)
+
+
+def _cycles(walk: CoreWalk, fits: Bools) -> Ints:
+    """Lower bound of the latency: the larger of what the work takes and what the port takes, in the best block."""
     shape, cores = walk.shape, walk.cores
     loads, first, stores, steps = _port(walk)
-    step, drain = walk.step, walk.drain
-    steps = steps * (walk.words if shape.vector else walk.groups)
+    step, drain = walk.step[:, None], walk.drain[:, None]
+    steps = steps * (walk.words if shape.vector else walk.groups)[:, None]
     work = steps * step + (steps - 1) * (np.maximum(step, drain) - step) + drain + first
-    port = loads + np.where(cores.port_shared != 0, stores, 0.0)
-    work = work + _weights(walk, np.minimum(np.maximum(cores.rows, walk.width), shape.out_channels))
-    port = port + _weights(walk, np.full(cores.size, shape.out_channels))
-    either = np.maximum(work, port) * (1 - ROUNDING)
+    port = loads + np.where(cores.port_shared[:, None] != 0, stores, 0.0)
+    work = work + _weights(walk, np.minimum(np.maximum(cores.rows, walk.width), shape.out_channels))[:, None]
+    port = port + _weights(walk, np.full(cores.size, shape.out_channels))[:, None]
+    either = np.where(fits, np.maximum(work, port), np.inf).min(axis=1) * (1 - ROUNDING)
     return np.asarray(np.floor(either).astype(np.int64) + _fixed(walk))
 
 
@@ -91,26 +104,20 @@ def _weights(walk: CoreWalk, channels: Ints) -> Ints:
 
 
 def _port(walk: CoreWalk) -> Floats:
-    """(4, cores) least loads of patches, those of the first tile, stores among the changes, and steps for a channel group."""
+    """(4, machines, blocks) least loads of patches, those of the first tile, stores among the changes, and steps for a channel group."""
     cores, shape = walk.cores, walk.shape
     words = ceil_div(shape.channels * shape.groups, walk.width) * shape.act_bits
     out_words = ceil_div(shape.out_channels, walk.width) * walk.planes
     key = np.stack([cores.cols, words * walk.beats, out_words * walk.beats, cores.port_burst])
     first, where = _distinct(key)
-    kinds = key.T[first]
-    known, named = _KNOWN.setdefault(shape, {}), [tuple(kind) for kind in kinds.tolist()]
-    missing = np.array([kind not in known for kind in named])
-    if missing.any():
-        rows = _least_moves(shape, kinds[missing]).tolist()
-        known.update(zip((kind for kind in named if kind not in known), rows, strict=True))
-    return np.array([known[kind] for kind in named])[where].T
+    return _moves(shape, key.T[first])[:, where]
 
 
-def _counts(walk: CoreWalk) -> dict[str, Any]:
+def _counts(walk: CoreWalk, fits: Bools) -> dict[str, Any]:
     """Lower bounds of the counts: every position walked once, every word moved once."""
     shape, cores = walk.shape, walk.cores
     results, step = shape.positions * shape.out_channels, walk.step
-    pixels = int(blocks(walk.shape).inside.min()) * shape.operands
+    pixels = np.where(fits, blocks(shape).inside, NEVER).min(axis=1) * shape.operands
     acts = pixels * ceil_div(shape.channels * shape.groups, walk.width) * shape.act_bits
     weights = shape.out_channels * walk.words * walk.streamed
     map_words = ceil_div(shape.out_channels, walk.width) * walk.planes
@@ -143,12 +150,8 @@ def _counts(walk: CoreWalk) -> dict[str, Any]:
     }
 
 
-_KNOWN: dict[Geometry, dict[tuple[int, ...], list[float]]] = {}
-"""What `_least_moves` found for each layer: few kinds of columns and ports make many cores."""
-
-
-def _least_moves(shape: Geometry, kinds: Ints) -> Floats:
-    """(kinds, 4) as `_port`, for kinds of columns, beats of a pixel read and written, and burst; over all blocks."""
+def _moves(shape: Geometry, kinds: Ints) -> Floats:
+    """(4, kinds, blocks) as `_port`, for kinds of columns, beats of a pixel read and written, and burst."""
     cut = blocks(shape)
     cols, beats, out_beats, burst = kinds.T
     every = np.broadcast_to(cut.count, (len(kinds), cut.count.size))
@@ -162,8 +165,7 @@ def _least_moves(shape: Geometry, kinds: Ints) -> Floats:
     else:
         loads, begin = np.where(space == 1, acts[1], acts[1] - mean + acts[2]), acts[2]
     steps = (every if shape.vector else space) * cut.area
-    found = (loads, begin, stores[0] + (stores[1] - stores[0]) / 2, steps)
-    return np.stack([values.min(axis=1) for values in found], axis=1)
+    return np.stack([loads, begin, stores[0] + (stores[1] - stores[0]) / 2, steps])
 
 
 def _moved(shape: Geometry, store: bool, beats: Ints, burst: Ints, counts: list[Ints]) -> list[Ints]:

@@ -1,4 +1,4 @@
-"""One layer on machines without their buffers (*cores*): what its walk is made of, whatever the buffers hold."""
+"""One layer on machines without their buffers (*cores*): what its walk is made of, and what its smallest tile needs of the buffers."""
 
 from __future__ import annotations
 
@@ -56,6 +56,26 @@ class CoreWalk:
         if self.shape.out_bits is None:
             return ceil_div(self.planes, self.cores.max_act_bits)
         return np.ones(self.cores.size, np.int64)
+
+    @property
+    def fewest_groups(self) -> Ints:
+        """Channel groups of the smallest tile."""
+        return np.minimum(np.maximum(self.cores.rows, self.width) // self.cores.rows, self.groups)
+
+    @property
+    def patch_entries(self) -> Ints:
+        """Entries of the activation buffer for a pixel of a patch of the smallest tile."""
+        shape = self.shape
+        words = ceil_div(shape.channels * shape.groups, self.width)
+        if shape.vector:
+            words = ceil_div(np.minimum(self.fewest_groups * self.cores.rows, shape.out_channels), self.width)
+        return np.asarray(shape.operands * words * self.act_passes)
+
+    @property
+    def output_entries(self) -> Ints:
+        """Entries of the output buffer for a position a column of the smallest tile."""
+        per_word = np.maximum(1, self.width // self.cores.rows)
+        return np.asarray(self.cores.cols * self.raw_factor * ceil_div(self.fewest_groups, per_word) * per_word)
 
     @property
     def beats(self) -> Ints:

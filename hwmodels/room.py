@@ -55,23 +55,13 @@ def _runs(walk: CoreWalk) -> Bools:
 
 def _depths(walk: CoreWalk) -> dict[str, Ints]:
     """Twice the entries of the smallest tile: one unit of channel groups, one position a column."""
-    shape, cores = walk.shape, walk.cores
-    per_word = np.maximum(1, walk.width // cores.rows)
-    groups = np.minimum(np.maximum(cores.rows, walk.width) // cores.rows, walk.groups)
-    words = ceil_div(shape.channels * shape.groups, walk.width)
-    if shape.vector:
-        words = ceil_div(np.minimum(groups * cores.rows, shape.out_channels), walk.width)
+    weights = 2 * walk.fewest_groups * walk.words * walk.weight_passes
     return {
-        "weight_depth": np.maximum(2 * groups * walk.words * walk.weight_passes, _for_sums(walk)),
-        "act_depth": 2 * _least_patch(walk) * shape.operands * words * walk.act_passes,
-        "out_depth": 2 * cores.cols * walk.raw_factor * ceil_div(groups, per_word) * per_word,
-        "threshold_depth": 2 * groups * shape.thresholds,
+        "weight_depth": np.maximum(weights, _for_sums(walk)),
+        "act_depth": 2 * int(blocks(walk.shape).patch[0]) * walk.patch_entries,
+        "out_depth": 2 * walk.output_entries,
+        "threshold_depth": 2 * walk.fewest_groups * walk.shape.thresholds,
     }
-
-
-def _least_patch(walk: CoreWalk) -> int:
-    """Pixels that one position needs: the first of the legal blocks."""
-    return int(blocks(walk.shape).patch[0])
 
 
 def _for_sums(walk: CoreWalk) -> Ints:
