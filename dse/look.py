@@ -31,7 +31,7 @@ from hwmodels.bounds import least
 from hwmodels.compiled import DEPTHS, cells, evaluate
 from hwmodels.knobs import Knobs, illegal_reasons
 from hwmodels.linear import COUNTED, CYCLES
-from hwmodels.room import Room, room
+from hwmodels.room import room
 from hwmodels.tables import COUNTS
 from hwmodels.technology import technology
 
@@ -75,20 +75,18 @@ class Look:
     grid: Grid = field(init=False)
     groups: tuple[Clocks, ...] = field(init=False)
     machines: Knobs = field(init=False)
-    bounds: dict[str, Any] = field(init=False)
-    room: Room = field(init=False)
+    reason: npt.NDArray[np.str_] = field(init=False)
+    bounds: dict[str, Floats] = field(default_factory=dict)
+    room: dict[str, Ints] = field(init=False)
     corners: Points = field(init=False)
-    legal: Bools = field(init=False)
-    holds: Bools = field(init=False)
     prices: dict[Clocks, Prices] = field(init=False)
 
     def __post_init__(self) -> None:
         self.grid, self.groups = Grid.of(self.block), clock_groups(self.block)
         outers, ports = np.divmod(np.arange(len(self.outers) * self.grid.ports), self.grid.ports)
         self.machines = knobs(self.block, self.grid.designs(self.outers[outers], 0, ports))
-        self.legal = illegal_reasons(self.machines) == ""
         self._bound()
-        orders, ranks, self.holds = self._corners()
+        orders, ranks = self._corners()
         self.corners = Points(np.arange(len(outers)), (outers, *ranks, ports))
         spread = self.grid.spread(self.outers)
         self.prices = {
@@ -99,33 +97,41 @@ class Look:
         return (*figures(self.experiment, group.technology), *(item.column for item in self.experiment.constraints))
 
     def _bound(self) -> None:
-        """Least activity and least room of the legal cores."""
-        layers, legal = self.variant.network.layers, self._deepest(self.machines.take(self.legal))
-        count, needed = len(self.legal), room(layers, legal)
-        self.bounds = {name: np.zeros(count) for name in COUNTED}
-        for name, values in least(layers, legal).items():
-            self.bounds[name][self.legal] = values
-        self.room = Room(np.zeros(count, np.bool_), {name: np.zeros(count, np.int64) for name in DEPTHS})
-        self.room.runs[self.legal] = needed.runs
+        """Least activity and least room of every core, and why it holds no network: its cycles with the deepest buffers are its least."""
+        deepest = self._deepest()
+        self.reason = illegal_reasons(deepest)
+        legal = np.flatnonzero(self.reason == "")
+        layers, machines = self.variant.network.layers, deepest.take(legal)
+        found, needed = evaluate(layers, machines, machine_code=self.machine_code), room(layers, machines)
+        self.reason[legal] = found.reason
+        for name, values in (least(layers, machines) | {CYCLES: found.activity.cycles.total}).items():
+            self.bounds[name] = np.ones(len(self.reason))
+            self.bounds[name][legal] = values
+        self.room = {name: np.zeros(len(self.reason), np.int64) for name in DEPTHS}
         for name in DEPTHS:
-            self.room.depths[name][self.legal] = needed.depths[name]
+            self.room[name][legal] = needed.depths[name]
 
-    def _corners(self) -> tuple[list[Ints], list[Ints], Bools]:
-        """How to sort the depths of the cells, the place of each core's least ones among them, and whether it has any."""
-        orders, ranks, holds = [], [], self.legal & self.room.runs
+    def _deepest(self) -> Knobs:
+        """The cores with the deepest buffers of their cells."""
         inner = dict(self.block.axes[self.grid.split :])
-        for name in DEPTHS:
-            values, needed = np.array(inner.get(name, (0,))), self.room.depths[name]
+        columns: Any = {name: np.full(self.machines.size, max(inner[name])) for name in DEPTHS if name in inner}
+        return replace(self.machines, **columns)
+
+    def _corners(self) -> tuple[list[Ints], list[Ints]]:
+        """How to sort the depths of the cells, and the place of each core's least ones among them."""
+        orders, ranks = [], []
+        for name, values in zip(DEPTHS, self.grid.depths(self.machines), strict=True):
             orders.append(np.argsort(values, kind="stable"))
-            rank = np.searchsorted(values[orders[-1]], needed) if name in inner else np.zeros_like(needed)
+            rank = np.searchsorted(np.sort(values), self.room[name])
             ranks.append(np.minimum(rank, len(values) - 1))
-            holds = holds & (rank < len(values) if name in inner else needed <= getattr(self.machines, name))
-        return orders, ranks, holds
+        return orders, ranks
 
     def rows(self, cores: Ints) -> list[Rows]:
         """All rows of these cores that may be kept."""
-        self._count_unfit(cores)
-        cores = cores[self.holds[cores]]
+        unfit = Counter(self.reason[cores].tolist())
+        cores = cores[self.reason[cores] == ""]
+        for reason in unfit.keys() - {""}:
+            self.reasons[reason] += unfit[reason] * self.grid.cells * len(self.block.settings)
         matter = self._coarse(cores)
         alive = matter.any(axis=1)
         order = np.argsort(self._promise(cores[alive]), kind="stable")
@@ -138,29 +144,8 @@ class Look:
 
     def promising(self, count: int) -> Ints:
         """The most promising cores."""
-        cores = np.flatnonzero(self.holds)
+        cores = np.flatnonzero(self.reason == "")
         return np.sort(cores[np.argsort(self._promise(cores), kind="stable")[:count]])
-
-    def _count_unfit(self, cores: Ints) -> None:
-        """Count the rows of cores that are no machine, and of those that hold no network: by what their largest buffers lack."""
-        illegal = illegal_reasons(self.machines.take(cores))
-        unfit = cores[(illegal == "") & ~self.holds[cores]]
-        each = self.grid.cells * len(self.block.settings)
-        for reason in (*illegal[illegal != ""].tolist(), *self._misfits(unfit)):
-            self.reasons[reason] += each
-
-    def _misfits(self, cores: Ints) -> list[str]:
-        if not len(cores):
-            return []
-        machines = self._deepest(self.machines.take(cores))
-        found = evaluate(self.variant.network.layers, machines, machine_code=self.machine_code)
-        return [str(reason) for reason in found.reason]
-
-    def _deepest(self, machines: Knobs) -> Knobs:
-        """The same with the deepest buffers of their cells."""
-        inner = dict(self.block.axes[self.grid.split :])
-        columns: Any = {name: np.full(machines.size, max(inner[name])) for name in DEPTHS if name in inner}
-        return replace(machines, **columns)
 
     def _promise(self, cores: Ints) -> Floats:
         """(cores,) the best place that the bounds of a core take in any figure, or in all together; least is best."""
@@ -237,7 +222,7 @@ class Look:
         for axis, (name, values) in enumerate(zip(DEPTHS, self.grid.depths(self.machines), strict=True), start=1):
             if box.shape[axis] > 1:
                 along = np.array(values).reshape([-1 if other == axis else 1 for other in range(5)])
-                box &= along >= self.room.depths[name][cores].reshape(-1, 1, 1, 1, 1)
+                box &= along >= self.room[name][cores].reshape(-1, 1, 1, 1, 1)
         place, *cells_ = np.nonzero(box)
         outers, ports = np.divmod(cores[place], self.grid.ports)
         return place, Points(cores[place], (outers, *cells_, ports))

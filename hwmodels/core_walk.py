@@ -78,25 +78,11 @@ class CoreWalk:
         return np.asarray(self.cores.cols * self.raw_factor * ceil_div(self.fewest_groups, per_word) * per_word)
 
     @property
-    def beats(self) -> Ints:
-        """Beats of one word."""
-        return np.maximum(1, self.width // self.cores.port_bits)
-
-    @property
     def step(self) -> Ints:
         """F."""
         if self.shape.vector:
             return self.shape.taps * self.act_passes
         return np.asarray(self.words * self.act_passes * self.weight_passes)
-
-    @property
-    def drain(self) -> Ints:
-        """D."""
-        if not self.shape.vector:
-            return np.asarray(self.cores.cols * self.raw_factor)
-        if self.shape.sums:
-            return np.asarray(ceil_div(self.width, self.cores.rows) * self.raw_factor)
-        return np.ones(self.cores.size, np.int64)
 
 
 def core_walks(layers: Sequence[Layer], cores: Knobs) -> Iterator[CoreWalk]:

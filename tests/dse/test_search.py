@@ -129,7 +129,7 @@ def test_every_bound_is_below_every_row(seed: int) -> None:
         block, variant = span.block, prepared.variants[span.block.network]
         outers = np.arange(span.start, span.stop)
         looked = Look(experiment, variant, block, outers, Bars(experiment), machine_code=False)
-        cores = np.flatnonzero(looked.holds)
+        cores = np.flatnonzero(looked.reason == "")
         place, points = looked._cells_of(cores)
         for group in looked.groups if len(cores) else ():
             coarse, _ = figures_of(experiment, group.technology, looked._core_bounds(cores, group), len(cores))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -34,6 +35,20 @@ def agreed(layers: list[Layer], mode: tuple[str, str], count: int, seed: int, **
 def test_what_fits_is_what_the_closed_form_finds_no_reason_against(seed: int, mode: tuple[str, str]) -> None:
     rng = Random(seed)
     agreed([random_layer(rng, size=rng.choice((6, 13))) for _ in range(rng.randint(1, 3))], mode, 16, seed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), mode=st.sampled_from(MODES))
+def test_the_corner_fits_and_one_less_of_anything_does_not(seed: int, mode: tuple[str, str]) -> None:
+    layers = [random_layer(Random(seed), size=6)]
+    designs = knobs(designs_of(*mode, 12, seed, max_act_bits=8, max_weight_bits=8))
+    designs = designs.take(illegal_reasons(designs) == "")
+    least = room(layers, designs)
+    corner = replace(designs, **{name: np.maximum(depths, 2) for name, depths in least.depths.items()})
+    assert ((batch.evaluate(layers, corner).reason == "") == least.runs).all()
+    for name, depths in least.depths.items():
+        less = replace(corner, **{name: np.maximum(depths - 1, 2)})
+        assert (batch.evaluate(layers, less).reason[depths > 2] != "").all(), name
 
 
 def test_of_a_whole_network_too_and_some_fit_and_some_do_not() -> None:
