@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,12 @@ class Region:
     work_per_cycle: Number
     clock_mhz: Interval
     variant: Variant
+    energies: dict[str, Number] = field(default_factory=dict, compare=False)
     known: dict[str, Interval] = field(default_factory=dict, compare=False)
+
+    def at(self, clock_mhz: float) -> Region:
+        """The same at one clock."""
+        return replace(self, clock_mhz=Interval(clock_mhz, clock_mhz), known={})
 
     def column(self, name: str) -> Interval:
         """What the column `name` of a results table can be; worked out once."""
@@ -84,12 +89,18 @@ class Region:
     def _energy(self, name: str) -> Interval:
         """In nJ: only leakage depends on the clock, and the faster the less it is."""
         forms, clock = forms_of((name,)), self.clock_mhz
-        fixed = sum(self.forms[part].of(self.counts) for part in forms if part != LEAKAGE)
-        leaking = self.forms[LEAKAGE].of(self.counts) if LEAKAGE in forms else 0.0
+        fixed = sum(self._pj(part) for part in forms if part != LEAKAGE)
+        leaking = self._pj(LEAKAGE) if LEAKAGE in forms else 0.0
         low = (fixed + leaking / clock.high) / 1000.0
         if not self.exact:
             return Interval(low, np.inf)
         return Interval(low, low if clock.low is clock.high else (fixed + leaking / clock.low) / 1000.0)
+
+    def _pj(self, part: str) -> Number:
+        """One form at the counts; leakage is that at 1 MHz. Worked out once for all clocks."""
+        if part not in self.energies:
+            self.energies[part] = self.forms[part].of(self.counts)
+        return self.energies[part]
 
     def _same(self, name: str) -> Interval:
         value = self.variant.accuracy if name == "accuracy" else self.variant.network.weight_storage_bits / 8192

@@ -12,17 +12,18 @@ The most promising cores come first, and what is found raises the bars for the r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dse.axes import worse
 from dse.estimates import Interval, Region
 from dse.experiment import Experiment
-from dse.grid import Grid, Points
-from dse.keep import Bars, figures, figures_of, satisfiable
+from dse.grid import LAST, Grid, Points
+from dse.keep import Bars, figures, figures_of, ranked, satisfiable
 from dse.prices import Clocks, Prices, clock_groups
 from dse.rows import constrained, over, peak, too_big, useful
 from dse.space import Block, knobs
@@ -39,6 +40,9 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+Levels = Floats | None
+"""(parts, ranked columns, 2) figure and energy, or None where no best at every value is wanted."""
+
 BATCH_CELLS = 2**15
 """Cells of the cores that are looked at together; between batches the bars rise."""
 CAUSES = 6
@@ -47,12 +51,26 @@ CAUSES = 6
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """(rows,) designs and settings of rows that may be kept, and (rows, figures) the best that they can be; of one technology."""
+    """(rows,) designs under one setting that may be kept, and (rows, figures) the best that they can be."""
 
-    technology: str
+    group: Clocks
+    setting: int
     designs: Ints
-    settings: Ints
     lows: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Designs with their true counts, and what they must beat at one of their knobs' values."""
+
+    points: Points
+    counts: Mapping[str, Any]
+    levels: Levels
+
+    def take(self, index: Any) -> Opened:
+        """Those at `index`."""
+        counts = {name: values[index] for name, values in self.counts.items()}
+        return Opened(self.points.take(index), counts, None if self.levels is None else self.levels[index])
 
 
 @dataclass(slots=True)
@@ -166,18 +184,17 @@ class Look:
     def _core_bounds(self, cores: Ints, group: Clocks) -> Region:
         """Each core over all its cells that run the network."""
         counts = {name: values[cores] for name, values in self.bounds.items()}
-        return self._region(cores, group, counts, self.prices[group].at_corners(self.corners.take(cores)), exact=False)
+        prices = self.prices[group].at_corners(self.corners.take(cores))
+        return self._region(cores, counts, prices, Interval(group.clocks[0], group.clocks[-1]), exact=False)
 
     def _cell_bounds(self, points: Points, group: Clocks) -> Region:
         """Single cells, at what their core needs at least."""
         counts = {name: values[points.cores] for name, values in self.bounds.items()}
-        return self._region(points.cores, group, counts, self.prices[group].at(points), exact=False)
+        clock = Interval(group.clocks[0], group.clocks[-1])
+        return self._region(points.cores, counts, self.prices[group].at(points), clock, exact=False)
 
-    def _region(
-        self, cores: Ints, group: Clocks, counts: Mapping[str, Any], prices: Any, *, exact: bool, clocks: Any = None
-    ) -> Region:
+    def _region(self, cores: Ints, counts: Mapping[str, Any], prices: Any, clock: Interval, *, exact: bool) -> Region:
         rate = useful(self.variant.network, self.block.kind) / peak(self.machines.take(cores))
-        clock = Interval(group.clocks[0], group.clocks[-1]) if clocks is None else clocks
         forms, silicon = prices
         return Region(
             exact=exact, counts=counts, forms=forms, silicon=silicon, work_per_cycle=rate, clock_mhz=clock, variant=self.variant
@@ -188,33 +205,77 @@ class Look:
         matter = np.zeros((len(cores), len(self.groups)), np.bool_)
         for number, group in enumerate(self.groups):
             index = np.flatnonzero(self._possible(cores, group))
-            matter[index, number] = self._may_matter(self._core_bounds(cores[index], group), group, len(index))
+            levels = self._core_levels(cores[index], group)
+            region = self._core_bounds(cores[index], group)
+            matter[index, number] = self._may_matter(region, group, group.numbers, len(index), levels)
         return matter
 
-    def _may_matter(self, region: Region, group: Clocks, count: int) -> Bools:
-        """Which parts of a region may hold a row to keep."""
+    def _may_matter(self, region: Region, group: Clocks, numbers: Sequence[int], count: int, levels: Levels) -> Bools:
+        """Which parts of a region may hold a row to keep under some settings; `levels` is what they must beat at some knob's value."""
         lows, _ = figures_of(self.experiment, group.technology, region, count)
         possible, _ = satisfiable(self.experiment, group.technology, region, count)
         held: Bools = np.asarray(possible & _within(region, group.technology))
-        held[held] = self.bars.may_matter(group.technology, lows[held])
+        index = np.flatnonzero(held)
+        held[index] = self.bars.may_matter(group.technology, lows[index])
+        if levels is not None:
+            held[index] |= self.bars.may_be_axis(group.technology, lows[index], levels[index])
+            for number in numbers:
+                index = index[~held[index]]
+                if len(index):
+                    own, _ = figures_of(self.experiment, group.technology, region.at(self._mhz(number)), count)
+                    held[index] = self.bars.may_be_axis(group.technology, own[index], self._clock_levels(group, number))
         return held
+
+    def _mhz(self, number: int) -> float:
+        return self.block.settings[number].clock_mhz
+
+    def _core_levels(self, cores: Ints, group: Clocks) -> Levels:
+        """What cores must beat to be the best at one of their values, the clock's not counted."""
+        axes, name, columns = self.bars.axes, group.technology, len(ranked(self.experiment, group.technology))
+        if axes is None:
+            return None
+        found = axes.of_cores(name, columns, self._designs(cores), self._inner)
+        return worse(found, axes.of_memory(name, columns, group.numbers[0]))
+
+    def _cell_levels(self, cores: Ints, group: Clocks) -> Levels:
+        """(cores, cells, columns, 2): the same of cells."""
+        axes, name, columns = self.bars.axes, group.technology, len(ranked(self.experiment, group.technology))
+        if axes is None:
+            return None
+        found = axes.of_cells(name, columns, self._designs(cores), self._inner)
+        return worse(found, axes.of_memory(name, columns, group.numbers[0]))
+
+    def _clock_levels(self, group: Clocks, number: int) -> Any:
+        assert self.bars.axes is not None
+        return self.bars.axes.of_clock(group.technology, len(ranked(self.experiment, group.technology)), number)
+
+    def _designs(self, cores: Ints) -> Ints:
+        """Some design of each core."""
+        outers, ports = np.divmod(cores, self.grid.ports)
+        return self.grid.designs(self.outers[outers], 0, ports)
+
+    @property
+    def _inner(self) -> range:
+        """The axes of the block that are in the cells."""
+        return range(self.grid.split, LAST)
 
     def _batch(self, cores: Ints, matter: Bools) -> Iterator[Rows]:
         """Open the cores of which some cell may hold a row to keep, and find the rows that do."""
         place, points = self._cells_of(cores)
-        fine = []
+        cell, asked, fine = self._cell(points), np.zeros(points.size, np.bool_), []
         for number, group in enumerate(self.groups):
-            index = np.flatnonzero(matter[place, number])
-            held = self._may_matter(self._cell_bounds(points.take(index), group), group, len(index))
-            fine.append(index[held])
-        asked = np.zeros(points.size, np.bool_)
-        asked[np.concatenate(fine)] = True
+            index, levels = np.flatnonzero(matter[place, number]), self._cell_levels(cores, group)
+            levels = None if levels is None else levels[place[index], cell[index]]
+            region = self._cell_bounds(points.take(index), group)
+            held = self._may_matter(region, group, group.numbers, len(index), levels)
+            fine.append((group, index[held], None if levels is None else levels[held]))
+            asked[index[held]] = True
         if asked.any():
-            counts = self._open(cores, place[asked], self._cell(points.take(asked)))
-            row = np.cumsum(asked) - 1
-            for group, index in zip(self.groups, fine, strict=True):
+            counts, row = self._open(cores, place[asked], cell[asked]), np.cumsum(asked) - 1
+            for group, index, levels in fine:
                 if len(index):
-                    yield from self._narrow(points.take(index), _named(counts[row[index]]), group, group.numbers)
+                    found = Opened(points.take(index), _named(counts[row[index]]), levels)
+                    yield from self._narrow(found, group, group.numbers)
 
     def _cells_of(self, cores: Ints) -> tuple[Ints, Points]:
         """Places among the cores, and points, of all cells that run the network."""
@@ -247,41 +308,47 @@ class Look:
             )[1]
         return counts
 
-    def _narrow(
-        self, points: Points, counts: Mapping[str, Any], group: Clocks, numbers: tuple[int, ...]
-    ) -> Iterator[Rows]:
+    def _narrow(self, opened: Opened, group: Clocks, numbers: tuple[int, ...]) -> Iterator[Rows]:
         """Rows of these designs, under the settings `numbers` of the group, that may be kept: the fastest first, for it raises the bars."""
-        clocks = tuple(self.block.settings[number].clock_mhz for number in numbers)
-        clock = Interval(clocks[0], clocks[-1]) if len(clocks) > 1 else Interval(*clocks * 2)
-        region = self._region(points.cores, group, counts, self.prices[group].at(points), exact=True, clocks=clock)
+        points, levels = opened.points, opened.levels
+        slowest, fastest = self._mhz(numbers[0]), self._mhz(numbers[-1])
+        clock = Interval(slowest, fastest) if len(numbers) > 1 else Interval(fastest, fastest)
+        region = self._region(points.cores, opened.counts, self.prices[group].at(points), clock, exact=True)
         self.priced += points.size
         if len(numbers) == 1:
-            yield self._found(region, points, group, numbers[0])
+            yield self._found(region, points, group, numbers[0], levels)
             return
-        held = self._may_matter(region, group, points.size)
+        held = self._may_matter(region, group, numbers, points.size, levels)
         if held.any():
-            points, counts = points.take(held), {name: values[held] for name, values in counts.items()}
-            yield from self._narrow(points, counts, group, numbers[-1:])
-            yield from self._narrow(points, counts, group, numbers[:-1])
+            opened = opened.take(held)
+            yield from self._narrow(opened, group, numbers[-1:])
+            yield from self._narrow(opened, group, numbers[:-1])
 
-    def _found(self, region: Region, points: Points, group: Clocks, number: int) -> Rows:
+    def _found(self, region: Region, points: Points, group: Clocks, number: int, levels: Levels) -> Rows:
         """The rows of single designs under one setting that may be kept; those that are surely feasible raise the bars."""
         lows, highs = figures_of(self.experiment, group.technology, region, points.size)
-        possible, certain = satisfiable(self.experiment, group.technology, region, points.size)
+        certain = satisfiable(self.experiment, group.technology, region, points.size)[1]
         self._tally(region, group, points.size)
-        index = np.flatnonzero(possible & _within(region, group.technology))
-        index = index[self.bars.may_matter(group.technology, lows[index])]
+        index = np.flatnonzero(self._may_matter(region, group, (number,), points.size, levels))
         held, sure = points.take(index), certain[index]
         designs = self.grid.designs(self.outers[held.axes[0]], self._cell(held), held.axes[5])
         rows = self.block.first_row + designs * len(self.block.settings) + number
         self.bars.rise(group.technology, highs[index[sure]], rows[sure])
-        return Rows(group.technology, designs, np.full(len(designs), number), lows[index])
+        return Rows(group, number, designs, lows[index])
 
     def _still(self, found: list[Rows]) -> Iterator[Rows]:
         """Those of the rows that may be kept now that the bars have risen."""
         for item in found:
-            index = self.bars.may_matter(item.technology, item.lows)
-            yield Rows(item.technology, item.designs[index], item.settings[index], item.lows[index])
+            name, axes = item.group.technology, self.bars.axes
+            held = self.bars.may_matter(name, item.lows)
+            if axes is not None:
+                columns = len(ranked(self.experiment, name))
+                levels = worse(
+                    axes.of_designs(name, columns, item.designs), axes.of_memory(name, columns, item.setting)
+                )
+                levels = worse(levels, axes.of_clock(name, columns, item.setting))
+                held |= self.bars.may_be_axis(name, item.lows, levels)
+            yield Rows(item.group, item.setting, item.designs[held], item.lows[held])
 
     def _tally(self, region: Region, group: Clocks, count: int) -> None:
         """Count what became of single rows."""

@@ -45,7 +45,7 @@ def search(experiment: Experiment, variant: Variant, span: Span, bars: Bars, *, 
     evaluated, rows = sum(looked.reasons.values()) + looked.feasible, len(span.rows)
     reasons = dict(sorted(looked.reasons.items()))
     counts = Counts(evaluated, looked.feasible, reasons, skipped=rows - evaluated, priced=looked.priced)
-    return Found(_best_of(experiment, table).sort_by("row"), counts)
+    return Found(_best_of(experiment, table, axes=bars.axes is not None).sort_by("row"), counts)
 
 
 def sample(experiment: Experiment, variant: Variant, block: Block, rows: Ints, *, machine_code: bool) -> pa.Table:
@@ -71,9 +71,10 @@ def _rows(looked: Look, found: Sequence[Rows]) -> pa.Table:
     """The rows that a look found, evaluated."""
     if not found:
         return SCHEMA.empty_table()
-    designs, settings = (np.concatenate([getattr(item, name) for item in found]) for name in ("designs", "settings"))
+    designs = np.concatenate([item.designs for item in found])
+    settings = np.concatenate([np.full(len(item.designs), item.setting) for item in found])
     energies = np.concatenate(
-        [item.lows[:, figures(looked.experiment, item.technology).index("energy_nj")] for item in found]
+        [item.lows[:, figures(looked.experiment, item.group.technology).index("energy_nj")] for item in found]
     )
     table = _exact(looked.experiment, looked.variant, looked.block, designs, settings, machine_code=looked.machine_code)
     _check(table, looked.block.first_row + designs * len(looked.block.settings) + settings, energies)
@@ -90,10 +91,9 @@ def _exact(
     return table_of(variant, block, experiment.constraints, different, wanted=wanted, machine_code=machine_code)[0]
 
 
-def _best_of(experiment: Experiment, table: pa.Table) -> pa.Table:
-    frame = table.to_pandas()
-    front, top = chosen(experiment, frame)
-    return table.filter(pa.array(front | top))
+def _best_of(experiment: Experiment, table: pa.Table, *, axes: bool) -> pa.Table:
+    masks = chosen(experiment, table.to_pandas(), axes=axes)
+    return table.filter(pa.array(np.logical_or.reduce(list(masks.values()))))
 
 
 def _check(table: pa.Table, rows: Ints, estimates: npt.NDArray[np.float64]) -> None:
