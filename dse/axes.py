@@ -52,17 +52,21 @@ class AxisBars:
 
     def rise(self, technology: str, pairs: Floats, rows: Ints) -> None:
         """Learn of feasible rows whose figures are no worse than `pairs`: (rows, columns, 2)."""
-        held = self._of(technology, pairs.shape[1]).copy()
+        held = self._of(technology, pairs.shape[1])
         designs, settings = np.divmod(rows - self._block.first_row, len(self._block.settings))
         values = self.values(designs, settings)
+        better = np.any([_before(pairs, held[axis]).any(axis=1) for axis in values], axis=0)
+        if not better.any():
+            return
+        values, pairs, held = values[:, better], pairs[better], held.copy()
         for column in range(pairs.shape[1]):
             # Of several rows with one value numpy keeps the last: the best.
             order = np.lexsort((pairs[:, column, 1], pairs[:, column, 0]))[::-1]
             for axis in values:
                 new = np.full((len(held), 2), np.inf)
                 new[axis[order]] = pairs[order, column]
-                better = _before(new, held[:, column])
-                held[better, column] = new[better]
+                improved = _before(new, held[:, column])
+                held[improved, column] = new[improved]
         self.held[technology] = held
 
     def of_designs(self, technology: str, columns: int, designs: Ints) -> Floats:

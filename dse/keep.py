@@ -138,8 +138,10 @@ class Bars:
         count = len(objectives(self._experiment, technology))
         if count:
             known = self._killers.get(technology, np.zeros((0, count)))
-            every = np.unique(np.concatenate([known, highs[:, :count]]), axis=0)
-            self._killers[technology] = pareto.strongest(every[pareto.front(every)], MOST_KILLERS)
+            new = highs[~pareto.beaten(np.ascontiguousarray(highs[:, :count]), known), :count]
+            if len(new):
+                every = np.unique(np.concatenate([known, new]), axis=0)
+                self._killers[technology] = pareto.strongest(every[pareto.front(every)], MOST_KILLERS)
         if rows is None:
             return
         if self.axes and len(rows):

@@ -274,8 +274,7 @@ class Look:
             counts, row = self._open(cores, place[asked], cell[asked]), np.cumsum(asked) - 1
             for group, index, levels in fine:
                 if len(index):
-                    found = Opened(points.take(index), _named(counts[row[index]]), levels)
-                    yield from self._narrow(found, group, group.numbers)
+                    yield from self._narrow(Opened(points.take(index), _named(counts[row[index]]), levels), group)
 
     def _cells_of(self, cores: Ints) -> tuple[Ints, Points]:
         """Places among the cores, and points, of all cells that run the network."""
@@ -308,32 +307,34 @@ class Look:
             )[1]
         return counts
 
-    def _narrow(self, opened: Opened, group: Clocks, numbers: tuple[int, ...]) -> Iterator[Rows]:
-        """Rows of these designs, under the settings `numbers` of the group, that may be kept: the fastest first, for it raises the bars."""
-        points, levels = opened.points, opened.levels
-        slowest, fastest = self._mhz(numbers[0]), self._mhz(numbers[-1])
-        clock = Interval(slowest, fastest) if len(numbers) > 1 else Interval(fastest, fastest)
-        region = self._region(points.cores, opened.counts, self.prices[group].at(points), clock, exact=True)
-        self.priced += points.size
-        if len(numbers) == 1:
-            yield self._found(region, points, group, numbers[0], levels)
-            return
-        held = self._may_matter(region, group, numbers, points.size, levels)
+    def _narrow(self, opened: Opened, group: Clocks) -> Iterator[Rows]:
+        """Rows of these designs that may be kept: all clocks together, then one by one, the fastest first, for it raises the bars."""
+        region = self._opened_region(opened, group)
+        self.priced += opened.points.size
+        held = self._may_matter(region, group, group.numbers, opened.points.size, opened.levels)
         if held.any():
             opened = opened.take(held)
-            yield from self._narrow(opened, group, numbers[-1:])
-            yield from self._narrow(opened, group, numbers[:-1])
+            region = self._opened_region(opened, group)
+            for number in reversed(group.numbers):
+                yield self._found(region.at(self._mhz(number)), opened, group, number)
 
-    def _found(self, region: Region, points: Points, group: Clocks, number: int, levels: Levels) -> Rows:
+    def _opened_region(self, opened: Opened, group: Clocks) -> Region:
+        clock = Interval(group.clocks[0], group.clocks[-1])
+        return self._region(opened.points.cores, opened.counts, self.prices[group].at(opened.points), clock, exact=True)
+
+    def _found(self, region: Region, opened: Opened, group: Clocks, number: int) -> Rows:
         """The rows of single designs under one setting that may be kept; those that are surely feasible raise the bars."""
-        lows, highs = figures_of(self.experiment, group.technology, region, points.size)
-        certain = satisfiable(self.experiment, group.technology, region, points.size)[1]
+        points, name = opened.points, group.technology
+        self.priced += points.size
         self._tally(region, group, points.size)
-        index = np.flatnonzero(self._may_matter(region, group, (number,), points.size, levels))
-        held, sure = points.take(index), certain[index]
+        index = np.flatnonzero(self._may_matter(region, group, (number,), points.size, opened.levels))
+        lows, highs = figures_of(self.experiment, name, region, points.size)
+        sure = satisfiable(self.experiment, name, region, points.size)[1][index]
+        held = points.take(index)
         designs = self.grid.designs(self.outers[held.axes[0]], self._cell(held), held.axes[5])
         rows = self.block.first_row + designs * len(self.block.settings) + number
-        self.bars.rise(group.technology, highs[index[sure]], rows[sure])
+        if sure.any():
+            self.bars.rise(name, highs[index[sure]], rows[sure])
         return Rows(group, number, designs, lows[index])
 
     def _still(self, found: list[Rows]) -> Iterator[Rows]:
