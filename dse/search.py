@@ -25,8 +25,8 @@ from dse.variants import Variant
 
 Ints = npt.NDArray[np.int64]
 
-SEED_CORES = 2048
-"""Cores of a block that are looked at before the rest, in all."""
+SEED_CORES, SEED_SHARE = 2048, 16
+"""Cores of a block that are looked at before the rest: at most so many, and one in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def seeds(experiment: Experiment, variant: Variant, block: Block, bars: Bars, *,
     grid = Grid.of(block)
     if grid.outers <= grid.span:
         return SCHEMA.empty_table()
-    count = max(1, min(SEED_CORES // grid.ports, grid.span))
+    count = max(1, min(min(SEED_CORES, grid.cores // SEED_SHARE) // grid.ports, grid.span))
     drawn = np.sort(np.random.default_rng(experiment.seed).choice(grid.outers, count, replace=False))
     looked = Look(experiment, variant, block, drawn, bars, machine_code=machine_code)
     return _rows(looked, looked.rows(np.arange(len(drawn) * grid.ports)))
