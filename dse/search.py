@@ -19,7 +19,7 @@ from dse.grid import Grid, Span
 from dse.keep import Bars, chosen, figures
 from dse.look import Look, Rows
 from dse.results import Counts
-from dse.rows import SCHEMA, table_of
+from dse.rows import SCHEMA, rows_of
 from dse.space import Block
 from dse.variants import Variant
 
@@ -79,16 +79,6 @@ def _rows(looked: Look, found: Sequence[Rows]) -> pa.Table:
     table = _exact(looked.experiment, looked.variant, looked.block, designs, settings, machine_code=looked.machine_code)
     _check(table, looked.block.first_row + designs * len(looked.block.settings) + settings, energies)
     return table
-
-
-def _exact(
-    experiment: Experiment, variant: Variant, block: Block, designs: Ints, settings: Ints, *, machine_code: bool
-) -> pa.Table:
-    """The feasible rows of these pairs of a design and a setting."""
-    different, place = np.unique(designs, return_inverse=True)
-    wanted = np.zeros((len(different), len(block.settings)), np.bool_)
-    wanted[place.reshape(-1), settings] = True
-    return table_of(variant, block, experiment.constraints, different, wanted=wanted, machine_code=machine_code)[0]
 
 
 def _best_of(experiment: Experiment, table: pa.Table, *, axes: bool) -> pa.Table:

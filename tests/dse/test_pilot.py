@@ -39,7 +39,7 @@ def test_the_line() -> None:
     assert Estimate(10**7, 0.2, 119.4, 1).words == "space of 1e+07 designs: about 1 s to 119 s on 1 worker"
     assert Estimate(10**12, 7200, 200_000, 2).words == (
         "space of 1e+12 designs: about 2 h to 2 days on 2 workers; --keep front, fewer values or "
-        "`dse search --sampler nsga2` take less"
+        "`dse sweep --sampler nsga2` take less"
     )
 
 
