@@ -76,8 +76,9 @@ def _rows(looked: Look, found: Sequence[Rows]) -> pa.Table:
     energies = np.concatenate(
         [item.lows[:, figures(looked.experiment, item.group.technology).index("energy_nj")] for item in found]
     )
-    table = _exact(looked.experiment, looked.variant, looked.block, designs, settings, machine_code=looked.machine_code)
-    _check(table, looked.block.first_row + designs * len(looked.block.settings) + settings, energies)
+    rows = looked.block.first_row + designs * len(looked.block.settings) + settings
+    table = sample(looked.experiment, looked.variant, looked.block, rows, machine_code=looked.machine_code)
+    _check(table, rows, energies)
     return table
 
 

@@ -136,7 +136,9 @@ def sweep(
     where there is no executor, or none is left.
     """
     if sampling is not None and (workers, executor, keep) != (1, "local", KEEPS[0]):
-        raise ValueError("sampler: one process asks, and keeps all that it asked for; leave out workers, executor and keep")
+        raise ValueError(
+            "sampler: one process asks, and keeps all that it asked for; leave out workers, executor and keep"
+        )
     folder = Path(path)
     with results.exclusive(folder), executor_named(executor, workers=workers, scheduler=scheduler) as start:
         _check_folder(folder, experiment, resume)
@@ -162,7 +164,9 @@ def _silent(done: int, total: int) -> None:
     """No progress to show."""
 
 
-def _explored(prepared: Plan, folder: Path, start: Start, progress: Progress, workers: int, tell: Tell | None) -> results.Counts:
+def _explored(
+    prepared: Plan, folder: Path, start: Start, progress: Progress, workers: int, tell: Tell | None
+) -> results.Counts:
     """Do the work, put what is kept into the parts, and count what became of all rows."""
     if prepared.sampling is None:
         _run(prepared, folder, start, progress, workers, tell)
