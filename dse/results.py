@@ -31,7 +31,8 @@ COUNTS_KEY = b"dse_counts"
 class Counts:
     """What became of rows: evaluated, feasible, and why the others were not.
 
-    `skipped`: nobody looked at them, for they cannot be kept. `priced`: of the evaluated, those whose figures were worked out.
+    `skipped`: nobody looked at them, for they cannot be kept. `priced`: how often figures were worked out, of a row
+    or of a design at all its clocks together.
     """
 
     evaluated: int

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -180,9 +180,13 @@ def _bound(activity: Activity) -> Reasons:
     return np.asarray(names[np.argmax(busy, axis=0)])
 
 
-def constrained(
-    constraints: tuple[Constraint, ...], technology: str, columns: Mapping[str, Any], reason: Reasons
-) -> Reasons:
+class Figures(Protocol):
+    """Columns of a results table by name, made when they are asked for or before."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def constrained(constraints: tuple[Constraint, ...], technology: str, columns: Figures, reason: Reasons) -> Reasons:
     """The reason of every row, constraints included, in the order of the file."""
     for constraint in constraints:
         if applies(constraint.column, technology):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,15 @@ from dse.conflicts import conflict
 from dse.executors.protocol import Start
 from dse.executors.registry import executor as executor_named
 from dse.experiment import Experiment
+from dse.grid import Span, spans
 from dse.keep import SAMPLE_ROWS, Bars, chosen, labels, sample_rows
 from dse.observing import rates_header
+from dse.pilot import Estimate, estimate
 from dse.pool import finished
 from dse.rows import table_of
 from dse.samplers.registry import packages
 from dse.sampling import Sampling, Survey
-from dse.search import Span, sample, search, seeds, spans
+from dse.search import sample, search, seeds
 from dse.space import Block, Chunk, blocks, chunks
 from dse.variants import Variant, variants
 from hwmodels.compiled import WORTHWHILE
@@ -42,6 +45,8 @@ MOST_ROWS = 2**63 - 1
 KEEPS = (results.BEST, results.FRONT, results.EVERY)
 GROWTH = "hypervolume.csv"
 
+Tell = Callable[[str], None]
+"""tell(line): something to know before a long run starts."""
 Progress = Callable[[int, int], None]
 """progress(rows done, rows in all), called after every unit of work."""
 
@@ -116,6 +121,7 @@ def sweep(
     keep: str = KEEPS[0],
     sampling: Sampling | None = None,
     progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> results.Results:
     """Sweep a space into a results folder; the rows do not depend on who evaluates them or on interruptions.
 
@@ -130,7 +136,9 @@ def sweep(
     where there is no executor, or none is left.
     """
     if sampling is not None and (workers, executor, keep) != (1, "local", KEEPS[0]):
-        raise ValueError("sampler: one process asks, and keeps all that it asked for; leave out workers, executor and keep")
+        raise ValueError(
+            "sampler: one process asks, and keeps all that it asked for; leave out workers, executor and keep"
+        )
     folder = Path(path)
     with results.exclusive(folder), executor_named(executor, workers=workers, scheduler=scheduler) as start:
         _check_folder(folder, experiment, resume)
@@ -141,7 +149,7 @@ def sweep(
             results.create(folder, _manifest(prepared, None), experiment.text)
         results.clear_torn(folder)
         if not results.complete(folder):
-            counts = _explored(prepared, folder, start, progress or _silent)
+            counts = _explored(prepared, folder, start, progress or _silent, workers, tell)
             results.write_manifest(folder, _manifest(prepared, counts))
         results.clear_work(folder)
         opened = results.open_results(folder)
@@ -156,10 +164,12 @@ def _silent(done: int, total: int) -> None:
     """No progress to show."""
 
 
-def _explored(prepared: Plan, folder: Path, start: Start, progress: Progress) -> results.Counts:
+def _explored(
+    prepared: Plan, folder: Path, start: Start, progress: Progress, workers: int, tell: Tell | None
+) -> results.Counts:
     """Do the work, put what is kept into the parts, and count what became of all rows."""
     if prepared.sampling is None:
-        _run(prepared, folder, start, progress)
+        _run(prepared, folder, start, progress, workers, tell)
         return _kept(prepared, folder)
     survey = Survey(prepared.sampling, prepared.experiment, prepared.variants, prepared.blocks)
     found = survey.run(folder, progress)
@@ -246,7 +256,24 @@ def _sample_path(prepared: Plan, folder: Path) -> Path:
     return results.work_path(folder, sum(1 for _ in prepared.units()))
 
 
-def _run(prepared: Plan, folder: Path, start: Start, progress: Progress) -> None:
+def forecast(experiment: Experiment, *, workers: int = 1, keep: str = KEEPS[0]) -> str:
+    """How long a sweep will take, in words, after a second of trying; nothing is written."""
+    prepared = plan(experiment, keep=keep)
+    if prepared.whole:
+        return f"space of {prepared.rows:.3g} designs: all of them are evaluated"
+    with TemporaryDirectory() as folder:
+        (Path(folder) / results.WORK).mkdir()
+        found = _estimate(prepared, prepare(prepared, Path(folder)), list(spans(prepared.blocks)), workers)
+    return found.words if found else f"space of {prepared.rows:.3g} designs: seconds"
+
+
+def _estimate(prepared: Plan, worker: Worker, units: Sequence[Span], workers: int) -> Estimate | None:
+    return estimate(
+        prepared.experiment, prepared.variants, units, worker.bars, workers=workers, machine_code=prepared.machine_code
+    )
+
+
+def _run(prepared: Plan, folder: Path, start: Start, progress: Progress, workers: int, tell: Tell | None) -> None:
     """Do the units that have no part yet."""
     place = results.part_path if prepared.whole else results.work_path
     todo = [unit for unit in prepared.units() if not results.whole(place(folder, unit.index))]
@@ -254,7 +281,12 @@ def _run(prepared: Plan, folder: Path, start: Start, progress: Progress) -> None
     progress(done, prepared.rows)
     if not todo and (prepared.whole or results.whole(_sample_path(prepared, folder))):
         return
-    for unit, part in finished(start, prepare(prepared, folder), todo):
+    worker = prepare(prepared, folder)
+    if tell and not prepared.whole:
+        found = _estimate(prepared, worker, [unit for unit in todo if isinstance(unit, Span)], workers)
+        if found:
+            tell(found.words)
+    for unit, part in finished(start, worker, todo):
         results.write_part(place(folder, unit.index), part)
         done += _rows(unit)
         progress(done, prepared.rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,19 +73,26 @@ def sweep(
     ] = None,
     budget: Annotated[int, typer.Option(min=1, help="Designs that the sampler asks for.")] = 1000,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the sampler [default: as the experiment says].")] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say how long it will take, and do nothing else.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the designs of a space that are worth building for its networks."""
     from dse.experiment import load
     from dse.sampling import sampling_of
+    from dse.sweeps import forecast
     from dse.sweeps import sweep as run_sweep
 
     loaded = load(experiment)
+    if estimate:
+        print(forecast(loaded, workers=workers, keep=keep))
+        return
     sampling = sampling_of(loaded, sampler, budget, seed)
     with progress_of("sweep") as progress:
         done = run_sweep(
             loaded, output, workers=workers, executor=executor, scheduler=scheduler, resume=resume, keep=keep,
-            sampling=sampling, progress=progress,
+            sampling=sampling, progress=progress, tell=lambda line: print(line, file=sys.stderr),
         )  # fmt: skip
     counts = {name: done.manifest[name] for name in ("evaluated", "skipped", "feasible", "infeasible", "sampling")}
     refined = _refined(done) if refine else None
