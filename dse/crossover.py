@@ -14,7 +14,7 @@ from dse.summary import write_table
 from hwmodels.areas import RESOURCES, Fit, fitted, measured
 from hwmodels.design import Design
 from hwmodels.knobs import Knobs, of_designs
-from hwmodels.synthesis.table import Table, shipped, shipped_table
+from hwmodels.synthesis.table import Row, Table, shipped, shipped_table
 from hwmodels.technology import TECHNOLOGIES
 from reports.crossover_page import write_crossover_page
 from reports.figures.crossover import FORMS, crossover_takeaway, panels
@@ -139,11 +139,11 @@ def write_crossover(table: pd.DataFrame, path: Path) -> None:
 
 
 def measured_pairs(table: Table) -> pd.DataFrame:
-    """The ratio of areas without a fit: synthesized PEs that have a synthesized twin of equal width, M and K, with M x K lanes."""
+    """The ratio of areas without a fit: synthesized PEs of three stages that have such a twin of equal width, M and K, with M x K lanes."""
     resource = RESOURCES[table.head["kind"]][0]
-    twins = {_key(row.point.design): measured(row, resource) for row in table.done("pe_mac")}
+    twins = {_key(row.point.design): measured(row, resource) for row in _shallow(table, "pe_mac")}
     rows = []
-    for row in table.done("pe"):
+    for row in _shallow(table, "pe"):
         design = row.point.design
         whole = (design.lanes_a, design.lanes_w) == (design.max_act_bits, design.max_weight_bits)
         if whole and _key(design) in twins:
@@ -151,6 +151,10 @@ def measured_pairs(table: Table) -> pd.DataFrame:
             ratio = measured(row, resource) / twins[width, m, k]
             rows.append({"target": table.head["target"], "width": width, "m": m, "k": k, "parallel_to_mac": ratio})
     return pd.DataFrame(rows, columns=["target", "width", "m", "k", "parallel_to_mac"])
+
+
+def _shallow(table: Table, block: str) -> list[Row]:
+    return [row for row in table.done(block) if row.point.design.pe_cycles == 3]
 
 
 def _key(design: Design) -> tuple[int, int, int]:

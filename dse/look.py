@@ -215,14 +215,16 @@ class Look:
         lows, _ = figures_of(self.experiment, group.technology, region, count)
         possible, _ = satisfiable(self.experiment, group.technology, region, count)
         held: Bools = np.asarray(possible & _within(region, group.technology))
-        index = np.flatnonzero(held)
+        candidates, index = held.copy(), np.flatnonzero(held)
         held[index] = self.bars.may_matter(group.technology, lows[index])
         if levels is not None:
             held[index] |= self.bars.may_be_axis(group.technology, lows[index], levels[index])
             for number in numbers:
-                index = index[~held[index]]
+                own_clock = region.at(self._mhz(number))
+                reached = np.broadcast_to(_within(own_clock, group.technology), count)
+                index = np.flatnonzero(reached & candidates & ~held)
                 if len(index):
-                    own, _ = figures_of(self.experiment, group.technology, region.at(self._mhz(number)), count)
+                    own, _ = figures_of(self.experiment, group.technology, own_clock, count)
                     held[index] = self.bars.may_be_axis(group.technology, own[index], self._clock_levels(group, number))
         return held
 
@@ -353,7 +355,8 @@ class Look:
 
     def _tally(self, region: Region, group: Clocks, count: int) -> None:
         """Count what became of single rows."""
-        reason, columns = np.full(count, "", "U64"), _Middle(region)
+        columns = _Middle(region)
+        reason = over(np.full(count, "", "U64"), "clock_mhz", columns["max_clock_mhz"] < region.clock_mhz.low)
         for name, limit in technology(group.technology).limits.items():
             reason = over(reason, name, columns[name] > limit)
         reason = constrained(self.experiment.constraints, group.technology, columns, reason)
@@ -379,8 +382,8 @@ def _named(counts: Ints) -> dict[str, Any]:
 
 
 def _within(region: Region, name: str) -> Any:
-    """Whether a device can hold the design at all."""
-    found: Any = True
+    """Whether the design can have such a clock, and a device can hold it at all."""
+    found: Any = region.silicon["max_clock_mhz"].high >= region.clock_mhz.low
     for resource, limit in technology(name).limits.items():
         found = found & (region.silicon[resource].low <= limit)
     return found

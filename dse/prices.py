@@ -21,7 +21,7 @@ from hwmodels.technology import technology
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Settings of one technology and memory, by clock: the numbers of those that the technology can reach, slowest first."""
+    """Settings of one technology and memory, by clock: their numbers, slowest first."""
 
     technology: str
     memory: str
@@ -31,14 +31,12 @@ class Clocks:
 
 
 def clock_groups(block: Block) -> tuple[Clocks, ...]:
-    """All settings of a block that can be built, in groups."""
+    """All settings of a block, in groups."""
     found = []
     numbered = list(enumerate(block.settings))
     for key, some in groupby(numbered, key=lambda item: (item[1].technology, item[1].memory, item[1].memory_kib)):
-        fastest = technology(key[0])["max_clock"]
-        reached = sorted((item.clock_mhz, number) for number, item in some if item.clock_mhz <= fastest)
-        if reached:
-            found.append(Clocks(*key, tuple(number for _, number in reached), tuple(clock for clock, _ in reached)))
+        ordered = sorted((item.clock_mhz, number) for number, item in some)
+        found.append(Clocks(*key, tuple(number for _, number in ordered), tuple(clock for clock, _ in ordered)))
     return tuple(found)
 
 
@@ -61,7 +59,7 @@ class Prices:
         build = Build(knobs=spread, memory=group.memory, memory_kib=group.memory_kib, clock_mhz=1.0)
         energies, parts = energy_forms(build, node), silicon(build, node)
         forms = {name: energies[name] for name in forms_of(columns)}
-        wanted = {name: parts[name] for name in (*columns, *node.limits) if name in parts}
+        wanted = {name: parts[name] for name in (*columns, "max_clock_mhz", *node.limits) if name in parts}
         return cls(
             forms,
             wanted,

@@ -28,7 +28,7 @@ def test_flip_flops_are_within_two_percent(fits: pd.DataFrame) -> None:
     assert (found["worst"] <= 0.02).all()
 
 
-LIMITS = {"pe": (0.02, 0.09), "pe_mac": (0.02, 0.08), "frame": (0.02, 0.03), "engine": (0.02, 0.03)}
+LIMITS = {"pe": (0.02, 0.09), "pe_mac": (0.025, 0.09), "frame": (0.02, 0.03), "engine": (0.02, 0.03)}
 """Median and worst relative error of cell area."""
 
 
