@@ -123,9 +123,19 @@ def characterize(
     yosys: Annotated[
         str | None, typer.Option(help="path, pyosys or yowasp [default: the first that is there].")
     ] = None,
+    energy: Annotated[
+        bool,
+        typer.Option("--energy", help="Energy of gates that toggle, instead of areas; needs --liberty and Verilator."),
+    ] = False,
+    wire: Annotated[
+        float, typer.Option(min=0, help="With --energy: fF of wire for every pin that a net drives.")
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Synthesize the engine and its blocks for a target, and fit areas to what came out."""
+    """Synthesize the engine and its blocks for a target, and fit areas, or energies, to what came out."""
+    if energy:
+        _characterize_energy(target, output, liberty or [], points, workers, resume, timeout, yosys, wire, as_json)
+        return
     from dse.characterize import characterize as run_characterize
     from dse.fits import fit_table
     from hwmodels.synthesis.yosys import ToolError
@@ -142,6 +152,32 @@ def characterize(
         print_json({**done.summary, "errors": records(fit_table(done.table))})
     else:
         print_table(fit_table(done.table), False)
+        print(done.words)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def _characterize_energy(
+    target: str, output: Path, liberty: list[Path], points: str, workers: int, resume: bool, timeout: float, yosys: str | None,
+    wire: float, as_json: bool,
+) -> None:  # fmt: skip
+    from dse.characterize_energy import characterize_energy
+    from dse.energy_fits import energy_fit_table
+    from hwmodels.rtl.verilator import ToolError
+    from hwmodels.synthesis.yosys import ToolError as YosysError
+
+    try:
+        with progress_of("characterize", "points") as progress:
+            done = characterize_energy(
+                target, output, liberty=liberty, points=points, workers=workers, resume=resume, timeout_s=timeout, yosys=yosys,
+                wire_ff=wire, progress=progress,
+            )  # fmt: skip
+    except (ToolError, YosysError) as error:
+        fail(str(error), 2)
+    if as_json:
+        print_json({**done.summary, "errors": records(energy_fit_table(done.table))})
+    else:
+        print_table(energy_fit_table(done.table), False)
         print(done.words)
     if done.failed:
         raise typer.Exit(1)

@@ -1,0 +1,296 @@
+"""Energies of logic fitted to gate-level simulations: structural features of every unit, times how much of them toggles, times fJ.
+
+A bit of a popcount tree is the parity of n bits of the word, or close to one. Where each of the n toggles by itself with
+rate p, their parity toggles with
+
+    q(p, n) = (1 - (1 - 2 p)^n) / 2
+
+which rises steeply and ends at 1/2: so a count costs nearly as much for data that toggle rarely as for random data, while its xnor
+bits cost in proportion. The coefficients are least squares of the errors relative to the whole dynamic energy, none negative. What a
+PE costs is fitted to random streams alone; what the grid adds, to whole arrays on real data. Clock pins are counted: every
+flip-flop pays in every cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from hwmodels.areas import PES, fitted
+from hwmodels.design import Design
+from hwmodels.least_squares import non_negative
+from hwmodels.rates import RANDOM, Rates
+from hwmodels.structure import Features, Machine, Number, popcount_adders, sum_bits
+from hwmodels.structure import counts as unit_counts
+from hwmodels.switching.table import EnergyTable, Sample, shipped_energy_table
+
+STAGES = ("operands", "count", "sum", "accumulate")
+"""Parts of a PE, in the order in which operands pass them."""
+CONTROL = ("sequencer", "loader", "writer", "controller", "columns", "drain")
+ROOTS = {3: "carry-save", 9: "upper"}
+UNIT = {"post_unit": "threshold_compares", "vector_unit": "vector_words"}
+"""The action that a unit's energy is counted by."""
+
+
+def parity_rate(rate: float, bits: Number) -> Number:
+    """q(p, n): how often the parity of n bits toggles that toggle by themselves with rate p."""
+    return (1 - (1 - 2 * rate) ** bits) / 2
+
+
+def pe_features(k: Machine, rates: Rates) -> dict[str, Features]:
+    """What toggles in an xnor-popcount PE in a cycle of work, by part."""
+    branches = k.lanes_a * k.lanes_w
+    p, low, high = rates.products, parity_rate(rates.products, 3), parity_rate(rates.products, 9)
+    moved = parity_rate(p, np.sqrt(k.width))
+    return {
+        "operands": {"pin toggle": branches * k.width * (rates.activations + rates.weights)},
+        "count": {
+            "xnor bit": branches * k.width * p,
+            "full adder": branches * _adders(k.width, 0) * low,
+            "joining adder bit": branches * _adders(k.width, 1) * high,
+        },
+        "sum": {"sum bit": sum_bits(k) * moved, "combining adder bit": (branches - 1) * sum_bits(k) * moved},
+        "accumulate": {
+            "accumulator bit": k.acc_bits,
+            "toggling accumulator bit": k.acc_bits * moved,
+            "sum bit": sum_bits(k) * moved,
+        },
+    }
+
+
+def pe_mac_features(k: Machine, rates: Rates) -> dict[str, Features]:
+    """What toggles in a multiplier PE in a cycle of work, by part. A product toggles where a bit of either code does."""
+    m, n = k.max_act_bits, k.max_weight_bits
+    either = rates.activations + rates.weights - rates.activations * rates.weights
+    low, high = parity_rate(either, 3) * np.sign(either), parity_rate(min(either, 0.5), 9)
+    small = np.where(np.maximum(m, n) <= 2, 1, 0)
+    return {
+        "operands": {"pin toggle": k.width * (m * rates.activations + n * rates.weights)},
+        "count": {
+            "product": k.width * high,
+            "product bit": k.width * (m + n) * either,
+            "multiplier adder bit": k.width * (1 - small) * np.maximum(m, n) * (np.minimum(m, n) - 1) * high,
+        },
+        "sum": {"tree adder bit": (k.width - 1) * (m + n) * high, "tree adder": (k.width - 1) * high},
+        "accumulate": {
+            "accumulator bit": k.acc_bits,
+            "toggling accumulator bit": k.acc_bits * low,
+            "sum bit": (m + n) * low,
+        },
+    }
+
+
+PE_FEATURES: Mapping[str, Callable[[Machine, Rates], dict[str, Features]]] = {
+    "pe": pe_features,
+    "pe_mac": pe_mac_features,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """fJ each time that an action of `Actions` happens (or "cycles"): `times` it, in a machine."""
+
+    component: str
+    name: str
+    action: str
+    times: Number
+    each_fj: Number
+    constant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Energies:
+    """Coefficients of one target: fJ by unit, part and feature; fJ of a flip-flop's clock pin a cycle; leakage of an area.
+
+    `glitches` is by how much a unit-delay simulation exceeds the settled toggles, lowest and highest of the points: a bracket that
+    no coefficient holds.
+    """
+
+    target: str
+    coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]
+    clock_fj: float
+    leakage_nw_um2: float
+    glitches: tuple[float, float]
+
+    def pe_parts_fj(self, k: Machine, rates: Rates = RANDOM) -> dict[str, Number]:
+        """fJ of a PE in a cycle of work, by part, its clock pins apart."""
+        unit = PES[k.kind]
+        found = PE_FEATURES[unit](k, rates)
+        return {part: _sum(self.coefficients[unit][part], features) for part, features in found.items()}
+
+    def events(self, k: Machine, rates: Rates = RANDOM) -> list[Event]:
+        """Everything that costs dynamic energy in a machine."""
+        return [*self._pe_events(k, rates), *self._grid_events(k, rates), *self._unit_events(k), *self._clock_events(k)]
+
+    def _pe_events(self, k: Machine, rates: Rates) -> list[Event]:
+        names = {
+            "operands": "operand pins", "count": "products" if k.kind == "mac" else "xnor and popcount",
+            "sum": "sum of products" if k.kind == "mac" else "combine", "accumulate": "accumulate",
+        }  # fmt: skip
+        parts = self.pe_parts_fj(k, rates)
+        return [Event("pe", names[part], "accumulations", 1, each, f"{part}_energy") for part, each in parts.items()]
+
+    def _grid_events(self, k: Machine, rates: Rates) -> list[Event]:
+        found = self.coefficients["grid"]["all"]
+        return [
+            Event("pe", f"grid: {name}", action, times, found[name], "grid_energy")
+            for name, (action, times) in grid_features(k, rates).items()
+        ]
+
+    def _unit_events(self, k: Machine) -> list[Event]:
+        post, vector = (self.coefficients[unit]["all"] for unit in UNIT)
+        return [
+            Event("post", "thresholds", UNIT["post_unit"], k.acc_bits, post["compared bit"], "threshold_energy"),
+            Event("post", "vector lanes", UNIT["vector_unit"], k.width, vector["lane"], "vector_energy"),
+            Event(
+                "control",
+                "control that toggles",
+                "cycles",
+                1,
+                self.coefficients["control"]["all"]["cycle"],
+                "control_energy",
+            ),
+        ]
+
+    def _clock_events(self, k: Machine) -> list[Event]:
+        model, found = fitted(self.target), dict[str, Number]()
+        for unit, many in unit_counts(k).items():
+            component = "pe" if unit in PES.values() or unit == "grid" else "post" if unit in UNIT else "control"
+            found[component] = found.get(component, 0) + many * model.unit("ff", unit, k)
+        return [
+            Event(component, f"clock pins, {component}", "cycles", many, self.clock_fj, "clock_energy")
+            for component, many in found.items()
+        ]
+
+
+def grid_features(k: Machine, rates: Rates) -> dict[str, tuple[str, Number]]:
+    """What a grid has beside its PEs: by name, the action that it is counted by and how much of it that toggles.
+
+    Results are counted by the code bits that are stored, as if every code had all bits built.
+    """
+    return {
+        "activation bit": ("activation_reads", k.width * rates.activations),
+        "activation bit, a row": ("activation_reads", k.width * rates.activations * k.rows),
+        "weight bit, a column": ("weight_reads", k.width * rates.weights * k.cols),
+        "issue": ("accumulations", 1 / (k.rows * k.cols)),
+        "result bit on its way": ("output_writes", k.width / k.max_act_bits * k.acc_bits * k.cols),
+    }
+
+
+def pe_energy_pj(target: str, design: Design, rates: Rates = RANDOM) -> float:
+    """pJ of one PE of a design in a cycle of work, clock pins of its flip-flops included; leakage is not.
+
+    In such a cycle an array PE does `width` x `lanes_a` x `lanes_w` xnor-popcount bits, a mac PE `width` products of all bits. A
+    product of M x K bits by one lane takes M x K cycles. Raises ValueError for a target without energies.
+    """
+    found = energies(target)
+    registers = float(fitted(target).unit("ff", PES[design.kind], design))
+    return float(sum(found.pe_parts_fj(design, rates).values()) + registers * found.clock_fj) / 1000.0
+
+
+@cache
+def energies(target: str) -> Energies:
+    """The fit of a table that comes with the package. Raises ValueError listing the targets."""
+    return fit(shipped_energy_table(target))
+
+
+def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies:
+    """Coefficients of a table, or of some of its samples. Raises ValueError where a unit has none."""
+    chosen = list(table.samples if samples is None else samples)
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for unit in PE_FEATURES:
+        own = _needed(chosen, unit)
+        found[unit] = {part: _fit_part(own, unit, part) for part in STAGES}
+    clocked = [one for one in chosen if one.flip_flops]
+    partial = Energies(
+        target=table.head["target"],
+        coefficients=found,
+        clock_fj=float(np.median([one.clock_fj / one.flip_flops for one in clocked])),
+        leakage_nw_um2=float(np.median([one.leakage_nw / one.area_um2 for one in chosen])),
+        glitches=_range([one.glitches for one in chosen if one.glitches]),
+    )
+    found["grid"] = {"all": _fit_grid(_needed(chosen, "array"), partial)}
+    for unit, (name, knob) in {"post_unit": ("compared bit", "acc_bits"), "vector_unit": ("lane", "width")}.items():
+        found[unit] = {"all": {name: _per_action(_needed(chosen, unit), UNIT[unit], knob)}}
+    found["control"] = {
+        "all": {"cycle": sum(float(np.mean([one.switching_fj for one in _needed(chosen, unit)])) for unit in CONTROL)}
+    }
+    return partial
+
+
+def predicted_fj(found: Energies, sample: Sample) -> float:
+    """Dynamic fJ a cycle of a sample's block by the fit; its flip-flops are counted, not fitted."""
+    k, block = sample.point.design, sample.point.block
+    clock = sample.flip_flops * found.clock_fj
+    if block in PE_FEATURES:
+        return clock + float(sum(found.pe_parts_fj(k, sample.rates).values()))
+    if block == "array":
+        return clock + _array_fj(found, sample)
+    raise ValueError(f"block {block}: must be a PE or an array to be predicted")
+
+
+def _array_fj(found: Energies, sample: Sample) -> float:
+    k, share = sample.point.design, {name: count / sample.cycles for name, count in sample.work.items()}
+    pes = share["accumulations"] * float(sum(found.pe_parts_fj(k, sample.rates).values()))
+    return pes + sum(
+        float(share[action] * times) * found.coefficients["grid"]["all"][name]
+        for name, (action, times) in grid_features(k, sample.rates).items()
+    )
+
+
+def _fit_part(samples: Sequence[Sample], unit: str, part: str) -> dict[str, float]:
+    """fJ by feature; control that comes in counts with the accumulator."""
+    also = ("hold", "other") if part == "accumulate" else ()
+    values = np.array([sum(one.parts_fj[name] for name in (part, *also)) for one in samples])
+    rows = [PE_FEATURES[unit](one.point.design, one.rates)[part] for one in samples]
+    return _solve(rows, values, np.array([one.dynamic_fj for one in samples]))
+
+
+def _fit_grid(samples: Sequence[Sample], known: Energies) -> dict[str, float]:
+    """fJ by feature of what arrays take beyond their PEs."""
+    left, rows = [], []
+    for one in samples:
+        work = one.work["accumulations"] / one.cycles
+        left.append(one.switching_fj - work * float(sum(known.pe_parts_fj(one.point.design, one.rates).values())))
+        features = grid_features(one.point.design, one.rates)
+        rows.append({name: one.work[action] / one.cycles * float(times) for name, (action, times) in features.items()})
+    return _solve(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))
+
+
+def _per_action(samples: Sequence[Sample], action: str, knob: str) -> float:
+    """fJ a bit each time that an action happens: all energy over all actions."""
+    bits = sum(one.work[action] * getattr(one.point.design, knob) for one in samples)
+    return sum(one.switching_fj * one.cycles for one in samples) / bits if bits else 0.0
+
+
+def _needed(samples: Sequence[Sample], block: str) -> list[Sample]:
+    own = [one for one in samples if one.point.block == block]
+    if not own:
+        raise ValueError(f"energies: a fit must have samples of {block}, but there is none")
+    return own
+
+
+def _solve(rows: Sequence[Mapping[str, Number]], values: np.ndarray, scale: np.ndarray) -> dict[str, float]:  # type: ignore[type-arg]
+    """Least squares of (features x - values) / scale, no x negative."""
+    names = list(rows[0])
+    matrix = np.array([[float(row[name]) for name in names] for row in rows]) / scale[:, None]
+    return dict(zip(names, non_negative(matrix, values / scale).tolist(), strict=True))
+
+
+def _sum(coefficients: Mapping[str, float], features: Features) -> Number:
+    return sum(value * features[name] for name, value in coefficients.items())
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    return (min(values), max(values)) if values else (1.0, 1.0)
+
+
+def _adders(width: Number, which: int) -> Number:
+    """Full adders (0) or joining adder bits (1) of a popcount, of one width or of many."""
+    if np.ndim(width) == 0:
+        return popcount_adders(int(width))[which]
+    known = {one: popcount_adders(one)[which] for one in np.unique(width).tolist()}
+    return np.array([known[one] for one in np.ravel(width).tolist()]).reshape(np.shape(width))
