@@ -149,7 +149,7 @@ def characterize_energy(
             digest = point.digest(context)
             jobs[digest] = lambda place, point=point, digest=digest: _unit(point, digest, bench, place)
         for machine in machines:
-            digest = Point("array", machine.design).digest(f"{context}|{machine.blocks}|{machine.networks}")
+            digest = Point("engine", machine.design).digest(f"{context}|{machine.blocks}|{machine.networks}")
             jobs[digest] = lambda place, machine=machine, digest=digest: _whole(machine, digest, bench, place)
         done = {digest: samples for digest, samples in kept.items() if digest in jobs}
         reused = sum(len(samples) for samples in done.values())

@@ -13,7 +13,8 @@ flip-flop pays in every cycle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,7 +31,6 @@ from hwmodels.switching.table import EnergyTable, Sample, shipped_energy_table
 STAGES = ("operands", "count", "sum", "accumulate")
 """Parts of a PE, in the order in which operands pass them."""
 CONTROL = ("sequencer", "loader", "writer", "controller", "columns", "drain")
-ROOTS = {3: "carry-save", 9: "upper"}
 UNIT = {"post_unit": "threshold_compares", "vector_unit": "vector_words"}
 """The action that a unit's energy is counted by."""
 
@@ -38,6 +38,11 @@ UNIT = {"post_unit": "threshold_compares", "vector_unit": "vector_words"}
 def parity_rate(rate: float, bits: Number) -> Number:
     """q(p, n): how often the parity of n bits toggles that toggle by themselves with rate p."""
     return (1 - (1 - 2 * rate) ** bits) / 2
+
+
+def any_rate(rate: float, bits: Number) -> Number:
+    """1 - (1 - p)^n: how often at least one of n bits toggles."""
+    return 1 - (1 - rate) ** bits
 
 
 def pe_features(k: Machine, rates: Rates) -> dict[str, Features]:
@@ -56,29 +61,34 @@ def pe_features(k: Machine, rates: Rates) -> dict[str, Features]:
         "accumulate": {
             "accumulator bit": k.acc_bits,
             "toggling accumulator bit": k.acc_bits * moved,
-            "sum bit": sum_bits(k) * moved,
+            "added bit": sum_bits(k) * moved,
         },
     }
 
 
 def pe_mac_features(k: Machine, rates: Rates) -> dict[str, Features]:
-    """What toggles in a multiplier PE in a cycle of work, by part. A product toggles where a bit of either code does."""
+    """What toggles in a multiplier PE in a cycle of work, by part.
+
+    A bit of either code toggles with rate e = a + w - a w. A product moves with it, the wider the surer, and the sum of all products
+    nearly always: the exponents were read off the simulations.
+    """
     m, n = k.max_act_bits, k.max_weight_bits
     either = rates.activations + rates.weights - rates.activations * rates.weights
-    low, high = parity_rate(either, 3) * np.sign(either), parity_rate(min(either, 0.5), 9)
-    small = np.where(np.maximum(m, n) <= 2, 1, 0)
+    product, moved = any_rate(either, 1 + (m + n) / 8), any_rate(either, 4 + 0.75 * (m + n))
+    small = k.width * np.where(np.maximum(m, n) <= 2, 1, 0)
+    wide = k.width - small
     return {
         "operands": {"pin toggle": k.width * (m * rates.activations + n * rates.weights)},
         "count": {
-            "product": k.width * high,
-            "product bit": k.width * (m + n) * either,
-            "multiplier adder bit": k.width * (1 - small) * np.maximum(m, n) * (np.minimum(m, n) - 1) * high,
+            "truth table": small * m * n * product,
+            "pair of bits": wide * m * n * product,
+            "code bit": wide * (m + n) * product,
         },
-        "sum": {"tree adder bit": (k.width - 1) * (m + n) * high, "tree adder": (k.width - 1) * high},
+        "sum": {"tree adder bit": (k.width - 1) * (m + n) * moved, "tree adder": (k.width - 1) * moved},
         "accumulate": {
             "accumulator bit": k.acc_bits,
-            "toggling accumulator bit": k.acc_bits * low,
-            "sum bit": (m + n) * low,
+            "toggling accumulator bit": k.acc_bits * moved,
+            "added bit": (m + n) * moved,
         },
     }
 
@@ -89,31 +99,35 @@ PE_FEATURES: Mapping[str, Callable[[Machine, Rates], dict[str, Features]]] = {
 }
 
 
+CYCLES = "cycles"
+"""The action of what costs energy in every cycle, whatever the machine does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """fJ each time that an action of `Actions` happens (or "cycles"): `times` it, in a machine."""
+    """fJ each time that an action of `Actions` (or CYCLES) happens, `times` a time; by which coefficients, as `named` names them."""
 
     component: str
     name: str
     action: str
     times: Number
     each_fj: Number
-    constant: str
+    coefficients: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Energies:
     """Coefficients of one target: fJ by unit, part and feature; fJ of a flip-flop's clock pin a cycle; leakage of an area.
 
-    `glitches` is by how much a unit-delay simulation exceeds the settled toggles, lowest and highest of the points: a bracket that
-    no coefficient holds.
+    `glitches` is by how much a unit-delay simulation exceeds the settled toggles: a bracket that no coefficient holds. It and the
+    leakage are lowest, median and highest of the points.
     """
 
     target: str
     coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]
     clock_fj: float
-    leakage_nw_um2: float
-    glitches: tuple[float, float]
+    leakage_nw_um2: tuple[float, float, float]
+    glitches: tuple[float, float, float]
 
     def pe_parts_fj(self, k: Machine, rates: Rates = RANDOM) -> dict[str, Number]:
         """fJ of a PE in a cycle of work, by part, its clock pins apart."""
@@ -125,45 +139,64 @@ class Energies:
         """Everything that costs dynamic energy in a machine."""
         return [*self._pe_events(k, rates), *self._grid_events(k, rates), *self._unit_events(k), *self._clock_events(k)]
 
+    @property
+    def named(self) -> dict[str, float]:
+        """fJ of every coefficient under a name of its own, the clock pins of a flip-flop among them."""
+        found = {_name(unit, feature): value for unit, feature, value in self._all()}
+        return found | {CLOCK: self.clock_fj}
+
+    def _all(self) -> Iterator[tuple[str, str, float]]:
+        for unit, parts in self.coefficients.items():
+            for features in parts.values():
+                yield from ((unit, feature, value) for feature, value in features.items())
+
     def _pe_events(self, k: Machine, rates: Rates) -> list[Event]:
-        names = {
-            "operands": "operand pins", "count": "products" if k.kind == "mac" else "xnor and popcount",
-            "sum": "sum of products" if k.kind == "mac" else "combine", "accumulate": "accumulate",
-        }  # fmt: skip
-        parts = self.pe_parts_fj(k, rates)
-        return [Event("pe", names[part], "accumulations", 1, each, f"{part}_energy") for part, each in parts.items()]
+        unit, parts = PES[k.kind], self.pe_parts_fj(k, rates)
+        return [
+            Event("pe", PE_WORDS[unit][part], "accumulations", 1, each, self._used(unit, part)) for part, each in parts.items()
+        ]
 
     def _grid_events(self, k: Machine, rates: Rates) -> list[Event]:
         found = self.coefficients["grid"]["all"]
         return [
-            Event("pe", f"grid: {name}", action, times, found[name], "grid_energy")
+            Event("pe", f"grid, {name}", action, times, found[name], (_name("grid", name),))
             for name, (action, times) in grid_features(k, rates).items()
         ]
 
     def _unit_events(self, k: Machine) -> list[Event]:
-        post, vector = (self.coefficients[unit]["all"] for unit in UNIT)
+        post, vector, control = (self.coefficients[unit]["all"] for unit in (*UNIT, "control"))
         return [
-            Event("post", "thresholds", UNIT["post_unit"], k.acc_bits, post["compared bit"], "threshold_energy"),
-            Event("post", "vector lanes", UNIT["vector_unit"], k.width, vector["lane"], "vector_energy"),
-            Event(
-                "control",
-                "control that toggles",
-                "cycles",
-                1,
-                self.coefficients["control"]["all"]["cycle"],
-                "control_energy",
-            ),
+            Event("post", "threshold compare bits", UNIT["post_unit"], k.acc_bits, post["compared bit"], self._used("post_unit", "all")),
+            Event("post", "vector lanes", UNIT["vector_unit"], k.width, vector["lane"], self._used("vector_unit", "all")),
+            Event("control", "control that toggles, cycles", CYCLES, 1, control["cycle"], self._used("control", "all")),
         ]
 
     def _clock_events(self, k: Machine) -> list[Event]:
+        """A flip-flop's clock pin in every cycle, by component: as many as the RTL has."""
         model, found = fitted(self.target), dict[str, Number]()
         for unit, many in unit_counts(k).items():
-            component = "pe" if unit in PES.values() or unit == "grid" else "post" if unit in UNIT else "control"
+            component = "pe" if unit in (*PES.values(), "grid") else "post" if unit in UNIT else "control"
             found[component] = found.get(component, 0) + many * model.unit("ff", unit, k)
         return [
-            Event(component, f"clock pins, {component}", "cycles", many, self.clock_fj, "clock_energy")
+            Event(component, f"clock pins of flip-flops, {component}", CYCLES, many, self.clock_fj, (CLOCK,))
             for component, many in found.items()
         ]
+
+    def _used(self, unit: str, part: str) -> tuple[str, ...]:
+        return tuple(_name(unit, feature) for feature in self.coefficients[unit][part])
+
+
+PE_WORDS = {
+    "pe": {"operands": "operand pins", "count": "xnor and popcount", "sum": "branch combine", "accumulate": "accumulate"},
+    "pe_mac": {"operands": "operand pins", "count": "multipliers", "sum": "sum of products", "accumulate": "accumulate"},
+}
+"""Names of a PE's parts."""
+CLOCK = "flip_flop_clock_energy"
+
+
+def _name(unit: str, feature: str) -> str:
+    """Such as pe_full_adder_energy."""
+    return re.sub(r"\W+", "_", f"{unit} {feature} energy")
 
 
 def grid_features(k: Machine, rates: Rates) -> dict[str, tuple[str, Number]]:
@@ -209,8 +242,8 @@ def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies
         target=table.head["target"],
         coefficients=found,
         clock_fj=float(np.median([one.clock_fj / one.flip_flops for one in clocked])),
-        leakage_nw_um2=float(np.median([one.leakage_nw / one.area_um2 for one in chosen])),
-        glitches=_range([one.glitches for one in chosen if one.glitches]),
+        leakage_nw_um2=_spread([one.leakage_nw / one.area_um2 for one in chosen]),
+        glitches=_spread([one.glitches for one in chosen if one.glitches] or [1.0]),
     )
     found["grid"] = {"all": _fit_grid(_needed(chosen, "array"), partial)}
     for unit, (name, knob) in {"post_unit": ("compared bit", "acc_bits"), "vector_unit": ("lane", "width")}.items():
@@ -284,8 +317,9 @@ def _sum(coefficients: Mapping[str, float], features: Features) -> Number:
     return sum(value * features[name] for name, value in coefficients.items())
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    return (min(values), max(values)) if values else (1.0, 1.0)
+def _spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Lowest, median, highest."""
+    return min(values), float(np.median(values)), max(values)
 
 
 def _adders(width: Number, which: int) -> Number:

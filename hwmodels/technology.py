@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from hwmodels.constants import ASSUMED, OFF_CHIP, Constant, assumed
+from hwmodels.energies import CLOCK, Energies, energies
 from hwmodels.macro_model import MacroModel, shipped_model
+from hwmodels.rates import RANDOM_RATE
 from hwmodels.sram import SramTable
 
 
@@ -31,6 +33,8 @@ class Technology:
     limits: Mapping[str, int] = field(default_factory=dict)
     fit: str = ""
     """Target whose characterization gives the logic's area or resources; "" where published constants do."""
+    energies: str = ""
+    """Target whose gate-level simulations give the logic's energy; "" where published constants do."""
 
     def __getitem__(self, name: str) -> float:
         """The value of one constant."""
@@ -183,6 +187,32 @@ def with_macros(base: Technology, macros: MacroModel, source: str) -> Technology
     return replace(base, constants=constants, sram=replace(macros, source=f"{macros.source}: {source}"))
 
 
+FIT_ERROR = 0.15
+"""By how much the energy of a whole array may be off, predicted from others; a test holds it."""
+CLOCK_TREE = 1.5
+"""Wires and buffers of a clock tree, over the clock pins that they lead to; assumed."""
+PUBLISHED_ONLY = ("xnor_energy", "register_bit_energy", "multiplier_bit2_energy", "control_energy")
+"""Constants that fitted energies stand in for."""
+
+
+def with_energies(base: Technology, found: Energies) -> Technology:
+    """The same technology with energies of logic from gate-level simulations of its own cells, and their leakage.
+
+    Low is the fit's error below; high is a simulation with a delay a gate, glitches and all, or of clock pins a clock tree.
+    """
+    source = f"fitted to gate-level toggles, characterization/energy/{found.target}.csv"
+    low, glitches = 1 - FIT_ERROR, found.glitches[2]
+    fitted = {
+        name: Constant(value / 1000, "pJ", source, low * value / 1000, value / 1000 * (CLOCK_TREE if name == CLOCK else glitches))
+        for name, value in found.named.items()
+    }
+    adder = found.named["pe_full_adder_energy"] * RANDOM_RATE / 1000
+    leakage = Constant(found.leakage_nw_um2[1], "mW/mm2", source, found.leakage_nw_um2[0], found.leakage_nw_um2[2])
+    kept = {name: constant for name, constant in base.constants.items() if name not in PUBLISHED_ONLY}
+    constants = {**kept, **fitted, "adder_bit_energy": Constant(adder, "pJ", source), "logic_leakage": leakage}
+    return replace(base, constants=MappingProxyType(constants), energies=found.target)
+
+
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
     "asic65": scaled(ASIC_45, name="asic65", node="65", voltage_v=1.1, base_node="45"),
     "asic45": ASIC_45,
@@ -190,7 +220,7 @@ TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
     "asic16": scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
     "asic7": scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
     "sg13g2": with_macros(
-        _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"), shipped_model(),
+        with_energies(_cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"), energies("sg13g2")), shipped_model(),
         "IHP SG13G2 RM_IHPSG13_1P, see characterization/sram/ihp_sg13g2.csv",
     ),
     # Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
