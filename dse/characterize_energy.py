@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 
 from dse.characterize import TIMEOUT_S
@@ -52,6 +52,13 @@ _PES = (
 _MACS = ((8, 1, 1), (16, 1, 1), (16, 2, 2), (8, 2, 2), (16, 3, 3), (8, 4, 4), (16, 4, 4), (8, 8, 8), (16, 5, 2))
 
 
+# kind, width, lanes_a, lanes_w, max_act_bits, max_weight_bits, count_stages, sum_stages, acc_stages
+_DEEP: tuple[tuple[Literal["array", "mac"], int, int, int, int, int, int, int, int], ...] = (
+    ("array", 16, 1, 1, 5, 2, 2, 1, 2), ("array", 32, 2, 2, 2, 2, 2, 2, 2), ("array", 64, 1, 1, 4, 4, 2, 1, 1),
+    ("mac", 16, 1, 1, 2, 2, 2, 2, 2), ("mac", 8, 1, 1, 4, 4, 2, 2, 1),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A design whose blocks run networks of the digits example; every digits network has 5-bit images."""
@@ -90,7 +97,19 @@ def unit_points(points: str) -> tuple[Point, ...]:
     macs = [
         Point("pe_mac", replace(_alone(w, 512), kind="mac", max_act_bits=m, max_weight_bits=k)) for w, m, k in _MACS
     ]
-    return (*arrays, *macs) if points == "full" else (*arrays[:2], *macs[:1])
+    deep = [_deep(*knobs) for knobs in _DEEP]
+    return (*arrays, *macs, *deep) if points == "full" else (*arrays[:2], *macs[:1])
+
+
+def _deep(
+    kind: Literal["array", "mac"], width: int, la: int, lw: int, act: int, weight: int, count: int, add: int, acc: int
+) -> Point:
+    """A PE with more stages."""
+    design = replace(
+        _alone(width, 512), kind=kind, lanes_a=la, lanes_w=lw, max_act_bits=act, max_weight_bits=weight, count_stages=count,
+        sum_stages=add, acc_stages=acc,
+    )  # fmt: skip
+    return Point("pe_mac" if kind == "mac" else "pe", design)
 
 
 def _alone(width: int, depth: int) -> Design:

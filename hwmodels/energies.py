@@ -15,21 +15,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
 from hwmodels.areas import PES, fitted
-from hwmodels.design import Design
+from hwmodels.design import PARTS, Design
 from hwmodels.least_squares import non_negative
 from hwmodels.rates import RANDOM, Rates
-from hwmodels.structure import Features, Machine, Number, popcount_adders, sum_bits
+from hwmodels.structure import REGISTER, UNITS, Features, Machine, Number, popcount_adders, sum_bits
 from hwmodels.structure import counts as unit_counts
 from hwmodels.switching.table import EnergyTable, Sample, shipped_energy_table
 
 STAGES = ("operands", "count", "sum", "accumulate")
 """Parts of a PE, in the order in which operands pass them."""
+PIPELINE = "pipeline"
+"""The part of a PE that a second stage adds."""
 CONTROL = ("sequencer", "loader", "writer", "controller", "columns", "drain")
 UNIT = {"post_unit": "threshold_compares", "vector_unit": "vector_words"}
 """The action that a unit's energy is counted by."""
@@ -93,6 +95,16 @@ def pe_mac_features(k: Machine, rates: Rates) -> dict[str, Features]:
     }
 
 
+def pipeline_features(k: Machine, rates: Rates) -> Features:
+    """Register bits that a second stage adds to a PE, as far as they toggle."""
+    unit = PES[k.kind]
+    one = k.rows // k.rows
+    flat = replace(k, count_stages=one, sum_stages=one, acc_stages=one)
+    bits = UNITS[unit](k)[REGISTER] - UNITS[unit](flat)[REGISTER]
+    rate = rates.products if unit == "pe" else rates.activations + rates.weights - rates.activations * rates.weights
+    return {"pipeline bit": bits * (parity_rate(rate, 3) if unit == "pe" else any_rate(rate, 2))}
+
+
 PE_FEATURES: Mapping[str, Callable[[Machine, Rates], dict[str, Features]]] = {
     "pe": pe_features,
     "pe_mac": pe_mac_features,
@@ -132,7 +144,7 @@ class Energies:
     def pe_parts_fj(self, k: Machine, rates: Rates = RANDOM) -> dict[str, Number]:
         """fJ of a PE in a cycle of work, by part, its clock pins apart."""
         unit = PES[k.kind]
-        found = PE_FEATURES[unit](k, rates)
+        found = {**PE_FEATURES[unit](k, rates), PIPELINE: pipeline_features(k, rates)}
         return {part: _sum(self.coefficients[unit][part], features) for part, features in found.items()}
 
     def events(self, k: Machine, rates: Rates = RANDOM) -> list[Event]:
@@ -153,7 +165,8 @@ class Energies:
     def _pe_events(self, k: Machine, rates: Rates) -> list[Event]:
         unit, parts = PES[k.kind], self.pe_parts_fj(k, rates)
         return [
-            Event("pe", PE_WORDS[unit][part], "accumulations", 1, each, self._used(unit, part)) for part, each in parts.items()
+            Event("pe", PE_WORDS[unit][part], "accumulations", 1, each, self._used(unit, part))
+            for part, each in parts.items()
         ]
 
     def _grid_events(self, k: Machine, rates: Rates) -> list[Event]:
@@ -166,8 +179,17 @@ class Energies:
     def _unit_events(self, k: Machine) -> list[Event]:
         post, vector, control = (self.coefficients[unit]["all"] for unit in (*UNIT, "control"))
         return [
-            Event("post", "threshold compare bits", UNIT["post_unit"], k.acc_bits, post["compared bit"], self._used("post_unit", "all")),
-            Event("post", "vector lanes", UNIT["vector_unit"], k.width, vector["lane"], self._used("vector_unit", "all")),
+            Event(
+                "post",
+                "threshold compare bits",
+                UNIT["post_unit"],
+                k.acc_bits,
+                post["compared bit"],
+                self._used("post_unit", "all"),
+            ),
+            Event(
+                "post", "vector lanes", UNIT["vector_unit"], k.width, vector["lane"], self._used("vector_unit", "all")
+            ),
             Event("control", "control that toggles, cycles", CYCLES, 1, control["cycle"], self._used("control", "all")),
         ]
 
@@ -187,8 +209,20 @@ class Energies:
 
 
 PE_WORDS = {
-    "pe": {"operands": "operand pins", "count": "xnor and popcount", "sum": "branch combine", "accumulate": "accumulate"},
-    "pe_mac": {"operands": "operand pins", "count": "multipliers", "sum": "sum of products", "accumulate": "accumulate"},
+    "pe": {
+        "operands": "operand pins",
+        "count": "xnor and popcount",
+        "sum": "branch combine",
+        "accumulate": "accumulate",
+        PIPELINE: "pipeline registers",
+    },
+    "pe_mac": {
+        "operands": "operand pins",
+        "count": "multipliers",
+        "sum": "sum of products",
+        "accumulate": "accumulate",
+        PIPELINE: "pipeline registers",
+    },
 }
 """Names of a PE's parts."""
 CLOCK = "flip_flop_clock_energy"
@@ -235,8 +269,9 @@ def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies
     chosen = list(table.samples if samples is None else samples)
     found: dict[str, dict[str, dict[str, float]]] = {}
     for unit in PE_FEATURES:
-        own = _needed(chosen, unit)
+        own = [one for one in _needed(chosen, unit) if one.point.design.pe_cycles == len(PARTS)]
         found[unit] = {part: _fit_part(own, unit, part) for part in STAGES}
+        found[unit][PIPELINE] = {"pipeline bit": 0.0}
     clocked = [one for one in chosen if one.flip_flops]
     partial = Energies(
         target=table.head["target"],
@@ -245,6 +280,9 @@ def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies
         leakage_nw_um2=_spread([one.leakage_nw / one.area_um2 for one in chosen]),
         glitches=_spread([one.glitches for one in chosen if one.glitches] or [1.0]),
     )
+    for unit in PE_FEATURES:
+        deep = [one for one in _needed(chosen, unit) if one.point.design.pe_cycles > len(PARTS)]
+        found[unit][PIPELINE] = _fit_pipeline(deep, partial) if deep else found[unit][PIPELINE]
     found["grid"] = {"all": _fit_grid(_needed(chosen, "array"), partial)}
     for unit, (name, knob) in {"post_unit": ("compared bit", "acc_bits"), "vector_unit": ("lane", "width")}.items():
         found[unit] = {"all": {name: _per_action(_needed(chosen, unit), UNIT[unit], knob)}}
@@ -280,6 +318,13 @@ def _fit_part(samples: Sequence[Sample], unit: str, part: str) -> dict[str, floa
     values = np.array([sum(one.parts_fj[name] for name in (part, *also)) for one in samples])
     rows = [PE_FEATURES[unit](one.point.design, one.rates)[part] for one in samples]
     return _solve(rows, values, np.array([one.dynamic_fj for one in samples]))
+
+
+def _fit_pipeline(samples: Sequence[Sample], known: Energies) -> dict[str, float]:
+    """fJ by feature of what deeper PEs take beyond others."""
+    left = [one.switching_fj - float(sum(known.pe_parts_fj(one.point.design, one.rates).values())) for one in samples]
+    rows = [pipeline_features(one.point.design, one.rates) for one in samples]
+    return _solve(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))
 
 
 def _fit_grid(samples: Sequence[Sample], known: Energies) -> dict[str, float]:

@@ -307,7 +307,8 @@ def _fitted_energy(activity: Activity, k: Design | Knobs, t: Technology, rates: 
         Term(
             event.component,
             event.name,
-            (activity.cycles.total if event.action == CYCLES else getattr(activity.actions, event.action)) * event.times,
+            (activity.cycles.total if event.action == CYCLES else getattr(activity.actions, event.action))
+            * event.times,
             event.each_fj / 1000.0,
             "pJ",
             event.coefficients,

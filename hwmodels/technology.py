@@ -203,7 +203,9 @@ def with_energies(base: Technology, found: Energies) -> Technology:
     source = f"fitted to gate-level toggles, characterization/energy/{found.target}.csv"
     low, glitches = 1 - FIT_ERROR, found.glitches[2]
     fitted = {
-        name: Constant(value / 1000, "pJ", source, low * value / 1000, value / 1000 * (CLOCK_TREE if name == CLOCK else glitches))
+        name: Constant(
+            value / 1000, "pJ", source, low * value / 1000, value / 1000 * (CLOCK_TREE if name == CLOCK else glitches)
+        )
         for name, value in found.named.items()
     }
     adder = found.named["pe_full_adder_energy"] * RANDOM_RATE / 1000

@@ -79,6 +79,8 @@ def _control(design: Design, shift_bits: int) -> dict[str, Bits]:
     bits = design.width.bit_length() + design.act_lanes + design.weight_lanes + 1
     return {
         "first_i": first[:, None],
+        "late_first_i": np.roll(first, 1)[:, None],
         "shift_i": shift,
+        "late_shift_i": np.roll(shift, 1, axis=0),
         "bias_i": np.broadcast_to((bias >> np.arange(bits)) & 1 == 1, (CYCLES, bits)),
     }
