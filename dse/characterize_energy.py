@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
-
 
 from dse.characterize import TIMEOUT_S
 from dse.examples import digits
@@ -33,6 +33,8 @@ from hwmodels.synthesis.yosys import find_yosys
 from workloads.encoded import EncodedNetwork
 from workloads.observation import Observation, observe
 
+Job = Callable[[Path], list[Sample]]
+"""What measures a point in a folder of its own."""
 PLACES = {
     "array": "u_grid.", "post_unit": "gen_post[0].u_post.", "vector_unit": "u_vector.", "sequencer": "u_sequencer.",
     "loader": "u_loader.", "writer": "u_writer.", "controller": "u_controller.", "columns": "u_columns.", "drain": "u_drain.",
@@ -163,13 +165,13 @@ def characterize_energy(
     kept = _kept(output, head, resume)
     with TemporaryDirectory(prefix="dse-energy-") as folder:
         bench = Bench(aim, read_cells(aim.libraries), tool, wire_ff, timeout_s, Path(folder) / "runtime")
-        jobs: dict[str, Callable[[Path], list[Sample]]] = {}
+        jobs: dict[str, Job] = {}
         for point in units:
             digest = point.digest(context)
-            jobs[digest] = lambda place, point=point, digest=digest: _unit(point, digest, bench, place)
+            jobs[digest] = partial(_unit, point, digest, bench)
         for machine in machines:
             digest = Point("engine", machine.design).digest(f"{context}|{machine.blocks}|{machine.networks}")
-            jobs[digest] = lambda place, machine=machine, digest=digest: _whole(machine, digest, bench, place)
+            jobs[digest] = partial(_whole, machine, digest, bench)
         done = {digest: samples for digest, samples in kept.items() if digest in jobs}
         reused = sum(len(samples) for samples in done.values())
         failed = _run(jobs, done, head, output, Path(folder), workers, progress)
@@ -177,7 +179,7 @@ def characterize_energy(
 
 
 def _run(
-    jobs: Mapping[str, Callable[[Path], list[Sample]]], done: dict[str, list[Sample]], head: Mapping[str, str], output: Path, folder: Path,
+    jobs: Mapping[str, Job], done: dict[str, list[Sample]], head: Mapping[str, str], output: Path, folder: Path,
     workers: int, progress: Progress | None,
 ) -> list[str]:  # fmt: skip
     """Fill `done`, the table written after every job; what went wrong, one line each."""
@@ -196,7 +198,7 @@ def _run(
     return failed
 
 
-def _job(job: Callable[[Path], list[Sample]], folder: Path) -> list[Sample]:
+def _job(job: Job, folder: Path) -> list[Sample]:
     folder.mkdir(parents=True)
     try:
         return job(folder)

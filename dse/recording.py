@@ -82,7 +82,7 @@ def recorder(units: Mapping[str, Mapping[str, int]]) -> str:
     """A module, bound into the testbench, that writes a line a cycle and unit: its signals, the first one lowest, in hexadecimal."""
     lines = ["module recorder;"]
     for place, signals in enumerate(units.values()):
-        joined = ", ".join(f"tb.u_engine.{path}" for path in reversed(signals))
+        joined = ", ".join(f"tb.u_engine.{path}" for path in reversed(list(signals)))
         lines.append(f'  int file{place};\n  initial file{place} = $fopen("{place}.hex", "w");')
         lines.append(f'  always @(posedge tb.clk) $fwrite(file{place}, "%h\\n", {{{joined}}});')
     return "\n".join([*lines, "endmodule", "bind tb recorder u_recorder ();", ""])

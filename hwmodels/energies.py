@@ -22,7 +22,7 @@ import numpy as np
 
 from hwmodels.areas import PES, fitted
 from hwmodels.design import PARTS, Design
-from hwmodels.least_squares import non_negative
+from hwmodels.least_squares import Floats, non_negative
 from hwmodels.rates import RANDOM, Rates
 from hwmodels.structure import REGISTER, UNITS, Features, Machine, Number, popcount_adders, sum_bits
 from hwmodels.structure import counts as unit_counts
@@ -95,12 +95,18 @@ def pe_mac_features(k: Machine, rates: Rates) -> dict[str, Features]:
     }
 
 
+def _flat(k: Machine) -> Machine:
+    """The same machines with one stage each for counts, sum and accumulator."""
+    if isinstance(k, Design):
+        return replace(k, count_stages=1, sum_stages=1, acc_stages=1)
+    ones = np.ones_like(k.rows)
+    return replace(k, count_stages=ones, sum_stages=ones, acc_stages=ones)
+
+
 def pipeline_features(k: Machine, rates: Rates) -> Features:
     """Register bits that a second stage adds to a PE, as far as they toggle."""
     unit = PES[k.kind]
-    one = k.rows // k.rows
-    flat = replace(k, count_stages=one, sum_stages=one, acc_stages=one)
-    bits = UNITS[unit](k)[REGISTER] - UNITS[unit](flat)[REGISTER]
+    bits = UNITS[unit](k)[REGISTER] - UNITS[unit](_flat(k))[REGISTER]
     rate = rates.products if unit == "pe" else rates.activations + rates.weights - rates.activations * rates.weights
     return {"pipeline bit": bits * (parity_rate(rate, 3) if unit == "pe" else any_rate(rate, 2))}
 
@@ -284,8 +290,9 @@ def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies
         deep = [one for one in _needed(chosen, unit) if one.point.design.pe_cycles > len(PARTS)]
         found[unit][PIPELINE] = _fit_pipeline(deep, partial) if deep else found[unit][PIPELINE]
     found["grid"] = {"all": _fit_grid(_needed(chosen, "array"), partial)}
-    for unit, (name, knob) in {"post_unit": ("compared bit", "acc_bits"), "vector_unit": ("lane", "width")}.items():
-        found[unit] = {"all": {name: _per_action(_needed(chosen, unit), UNIT[unit], knob)}}
+    posts, vectors = _needed(chosen, "post_unit"), _needed(chosen, "vector_unit")
+    found["post_unit"] = {"all": {"compared bit": _per_action(posts, UNIT["post_unit"], lambda k: k.acc_bits / k.rows)}}
+    found["vector_unit"] = {"all": {"lane": _per_action(vectors, UNIT["vector_unit"], lambda k: k.width)}}
     found["control"] = {
         "all": {"cycle": sum(float(np.mean([one.switching_fj for one in _needed(chosen, unit)])) for unit in CONTROL)}
     }
@@ -338,10 +345,10 @@ def _fit_grid(samples: Sequence[Sample], known: Energies) -> dict[str, float]:
     return _solve(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))
 
 
-def _per_action(samples: Sequence[Sample], action: str, knob: str) -> float:
-    """fJ a bit each time that an action happens: all energy over all actions."""
-    bits = sum(one.work[action] * getattr(one.point.design, knob) for one in samples)
-    return sum(one.switching_fj * one.cycles for one in samples) / bits if bits else 0.0
+def _per_action(samples: Sequence[Sample], action: str, bits: Callable[[Design], float]) -> float:
+    """fJ a bit each time that an action happens: all energy over all actions. A post unit serves one of the rows."""
+    done = sum(one.work[action] * bits(one.point.design) for one in samples)
+    return sum(one.switching_fj * one.cycles for one in samples) / done if done else 0.0
 
 
 def _needed(samples: Sequence[Sample], block: str) -> list[Sample]:
@@ -351,7 +358,7 @@ def _needed(samples: Sequence[Sample], block: str) -> list[Sample]:
     return own
 
 
-def _solve(rows: Sequence[Mapping[str, Number]], values: np.ndarray, scale: np.ndarray) -> dict[str, float]:  # type: ignore[type-arg]
+def _solve(rows: Sequence[Mapping[str, Number]], values: Floats, scale: Floats) -> dict[str, float]:
     """Least squares of (features x - values) / scale, no x negative."""
     names = list(rows[0])
     matrix = np.array([[float(row[name]) for name in names] for row in rows]) / scale[:, None]

@@ -192,14 +192,16 @@ def validate(
     ] = False,
 ) -> None:
     """Print how far each level is from the truth below it, and how far the models are from published machines."""
+    from dse.energy_fits import shipped_energy_fits
     from dse.fits import shipped_fits
     from dse.published import PUBLISHED_COLUMNS, published_table
     from dse.validation import validate as run_validate
 
     machines, agreements = published_table(), None if published else run_validate(cases=cases)
     fits = None if published else shipped_fits()
+    energies = None if published else shipped_energy_fits()
     if as_json:
-        own = {"agreements": agreements, "fits": fits, "published": machines}
+        own = {"agreements": agreements, "fits": fits, "energies": energies, "published": machines}
         print_json({name: records(table) for name, table in own.items() if table is not None})
     else:
         if agreements is not None:
@@ -208,6 +210,12 @@ def validate(
         if fits is not None:
             print("fitted to synthesis: relative errors on points held out, and on the largest from the smaller ones")
             print_table(fits, False)
+            print()
+        if energies is not None:
+            print(
+                "fitted to gates that toggle: relative errors of dynamic energy, every design predicted from the others"
+            )
+            print_table(energies, False)
             print()
         print_table(machines, False, PUBLISHED_COLUMNS)
     if not machines["holds"].all() or not (agreements is None or agreements["agrees"].all()):

@@ -148,7 +148,7 @@ class _Group:
         if not pin.powers or not changed[pin.name].any():
             return np.zeros(len(self.group.names))
         load = self.found.load(self.group.nets[pin.name])
-        each = [self._edges(power, pin, load) for power in pin.powers]
+        each = [self._edges(power, load) for power in pin.powers]
         causes = [self._causes(power, after, changed) for power in pin.powers]
         total = np.zeros(len(self.group.names))
         for toggled, side in ((rises, 0), (falls, 1)):
@@ -168,7 +168,7 @@ class _Group:
         any_changed = np.logical_or.reduce([changed[name] for name in names if name in changed])
         return np.asarray((any_changed | clocked) & _holds(power.when, after))
 
-    def _edges(self, power: Power, pin: Pin, load: Floats) -> tuple[Floats, Floats]:
+    def _edges(self, power: Power, load: Floats) -> tuple[Floats, Floats]:
         """fJ of a rise and of a fall, (cells,), at the mean transition of the inputs that the table is about."""
         known = [name for name in power.related if name in self.group.nets] or [
             one.name for one in self.group.cell.inputs

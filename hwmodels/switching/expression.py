@@ -29,12 +29,10 @@ class Expression:
 
     def of(self, values: Mapping[str, Bits], ones: Bits = True) -> Bits:
         """The value, bit by bit; `ones` is what a true bit looks like: True, or a word of ones. Raises KeyError for an unknown name."""
+        if self.operator in "01":
+            return ones if self.operator == "1" else ones ^ ones
         if not self.operands:
-            return (
-                {"0": ones ^ ones, "1": ones}.get(self.operator, None)
-                if self.operator in "01"
-                else values[self.operator]
-            )
+            return values[self.operator]
         found = [one.of(values, ones) for one in self.operands]
         if self.operator == "~":
             return found[0] ^ ones
