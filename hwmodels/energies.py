@@ -159,8 +159,8 @@ class Energies:
 
     @property
     def named(self) -> dict[str, float]:
-        """fJ of every coefficient under a name of its own, the clock pins of a flip-flop among them."""
-        found = {_name(unit, feature): value for unit, feature, value in self._all()}
+        """fJ of every coefficient above 0 under a name of its own, the clock pins of a flip-flop among them."""
+        found = {_name(unit, feature): value for unit, feature, value in self._all() if value}
         return found | {CLOCK: self.clock_fj}
 
     def _all(self) -> Iterator[tuple[str, str, float]]:
@@ -171,14 +171,16 @@ class Energies:
     def _pe_events(self, k: Machine, rates: Rates) -> list[Event]:
         unit, parts = PES[k.kind], self.pe_parts_fj(k, rates)
         return [
-            Event("pe", PE_WORDS[unit][part], "accumulations", 1, each, self._used(unit, part))
+            Event(
+                "pe", PE_WORDS[unit][part], "accumulations", 1, each, self._used(unit, *self.coefficients[unit][part])
+            )
             for part, each in parts.items()
         ]
 
     def _grid_events(self, k: Machine, rates: Rates) -> list[Event]:
         found = self.coefficients["grid"]["all"]
         return [
-            Event("pe", f"grid, {name}", action, times, found[name], (_name("grid", name),))
+            Event("pe", f"grid, {name}", action, times, found[name], self._used("grid", name))
             for name, (action, times) in grid_features(k, rates).items()
         ]
 
@@ -191,12 +193,14 @@ class Energies:
                 UNIT["post_unit"],
                 k.acc_bits,
                 post["compared bit"],
-                self._used("post_unit", "all"),
+                self._used("post_unit", "compared bit"),
             ),
             Event(
-                "post", "vector lanes", UNIT["vector_unit"], k.width, vector["lane"], self._used("vector_unit", "all")
+                "post", "vector lanes", UNIT["vector_unit"], k.width, vector["lane"], self._used("vector_unit", "lane")
             ),
-            Event("control", "control that toggles, cycles", CYCLES, 1, control["cycle"], self._used("control", "all")),
+            Event(
+                "control", "control that toggles, cycles", CYCLES, 1, control["cycle"], self._used("control", "cycle")
+            ),
         ]
 
     def _clock_events(self, k: Machine) -> list[Event]:
@@ -210,8 +214,10 @@ class Energies:
             for component, many in found.items()
         ]
 
-    def _used(self, unit: str, part: str) -> tuple[str, ...]:
-        return tuple(_name(unit, feature) for feature in self.coefficients[unit][part])
+    def _used(self, unit: str, *features: str) -> tuple[str, ...]:
+        """Names of a part's coefficients, or of one of them."""
+        named = (_name(unit, one) for one in features)
+        return tuple(name for name in named if name in self.named)
 
 
 PE_WORDS = {

@@ -203,7 +203,9 @@ def with_energies(base: Technology, found: Energies) -> Technology:
     source = f"fitted to gate-level toggles, characterization/energy/{found.target}.csv"
     low, glitches = 1 - FIT_ERROR, found.glitches[2]
     fitted = {
-        name: _between(value / 1000, low, CLOCK_TREE if name == CLOCK else glitches, source)
+        name: Constant(
+            value / 1000, "pJ", source, low * value / 1000, value / 1000 * (CLOCK_TREE if name == CLOCK else glitches)
+        )
         for name, value in found.named.items()
     }
     adder = found.named["pe_full_adder_energy"] * RANDOM_RATE / 1000
@@ -211,13 +213,6 @@ def with_energies(base: Technology, found: Energies) -> Technology:
     kept = {name: constant for name, constant in base.constants.items() if name not in PUBLISHED_ONLY}
     constants = {**kept, **fitted, "adder_bit_energy": Constant(adder, "pJ", source), "logic_leakage": leakage}
     return replace(base, constants=MappingProxyType(constants), energies=found.target)
-
-
-def _between(value_pj: float, low: float, high: float, source: str) -> Constant:
-    """A coefficient with its range; one that the fit found to be nothing has none."""
-    return (
-        Constant(value_pj, "pJ", source, low * value_pj, high * value_pj) if value_pj else Constant(0.0, "pJ", source)
-    )
 
 
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({

@@ -64,7 +64,8 @@ BLOCKS: Mapping[str, Block] = {
     "bank": Block("bank", parameters=_weight_bank),
     "array": Block("grid"),
 }
-"""`grid` is without its PEs, `frame` is the engine without PEs and memories, `engine` is without its memories; `bank` is one memory."""
+"""`grid` is without its PEs, `array` with them. `frame` is the engine without PEs and memories, `engine` without its memories; `bank` is
+one memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,12 @@ def test_what_nothing_bounds_is_said() -> None:
     assert "assumed, with no range known: control_energy, logic_leakage, sram_leakage" in found.notes
     assert FPGA_NOTE not in found.notes
     shallow = explain_design(NETWORK, replace(MACHINE, technology="sg13g2"))
-    # The foundry states the leakage; thresholds of 32 entries are no macro of its.
-    assert "assumed, with no range known: control_energy, logic_leakage" in shallow.notes
+    # The foundry states the leakage, and gates say what logic takes; thresholds of 32 entries are no macro of its.
+    assert not any(note.startswith("assumed") for note in shallow.notes)
+    logic = shallow.energy[shallow.energy["component"].isin(["pe", "post", "control"]) & (shallow.energy["amount"] > 0)]
+    assert ((logic["low"] < logic["amount"]) & (logic["amount"] < logic["high"])).all()
+    sources = shallow.constants.set_index("name")["source"]
+    assert sources["pe_xnor_bit_energy"] == "fitted to gate-level toggles, characterization/energy/sg13g2.csv"
     assert any(note.startswith("threshold stage 0 banks of 32 x ") for note in shallow.notes)
     assert not any("longer than a cycle" in note for note in shallow.notes)
     fast = explain_design(NETWORK, replace(MACHINE, technology="sg13g2", clock_mhz=240.0))
