@@ -79,7 +79,7 @@ def _machine(blocks: Sequence[str], networks: Sequence[str], **knobs: Any) -> Ma
 
 
 MACHINES = (
-    _machine(tuple(PLACES), ("digits_m1k1", "digits_m2k1")),
+    _machine(tuple(PLACES), ("digits_m1k1",)),
     _machine(("array",), ("digits_m2k2",), lanes_a=2, lanes_w=2),
     _machine(("array",), ("digits_m1k2",), cols=4),
     _machine(("array", "post_unit"), ("digits_m2k2",), kind="mac"),

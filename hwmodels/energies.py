@@ -30,6 +30,8 @@ from hwmodels.switching.table import EnergyTable, Sample, shipped_energy_table
 
 STAGES = ("operands", "count", "sum", "accumulate")
 """Parts of a PE, in the order in which operands pass them."""
+PAIRED = ("operands", "count")
+"""Parts of a PE that lie idle where lanes or bits are not used."""
 PIPELINE = "pipeline"
 """The part of a PE that a second stage adds."""
 CONTROL = ("sequencer", "loader", "writer", "controller", "columns", "drain")
@@ -171,9 +173,7 @@ class Energies:
     def _pe_events(self, k: Machine, rates: Rates) -> list[Event]:
         unit, parts = PES[k.kind], self.pe_parts_fj(k, rates)
         return [
-            Event(
-                "pe", PE_WORDS[unit][part], "accumulations", 1, each, self._used(unit, *self.coefficients[unit][part])
-            )
+            Event("pe", PE_WORDS[unit][part], *_worked(k, part), each, self._used(unit, *self.coefficients[unit][part]))
             for part, each in parts.items()
         ]
 
@@ -317,12 +317,28 @@ def predicted_fj(found: Energies, sample: Sample) -> float:
 
 
 def _array_fj(found: Energies, sample: Sample) -> float:
-    k, share = sample.point.design, {name: count / sample.cycles for name, count in sample.work.items()}
-    pes = share["accumulations"] * float(sum(found.pe_parts_fj(k, sample.rates).values()))
-    return pes + sum(
-        float(share[action] * times) * found.coefficients["grid"]["all"][name]
-        for name, (action, times) in grid_features(k, sample.rates).items()
+    grid = grid_features(sample.point.design, sample.rates)
+    return _pes_fj(found, sample) + sum(
+        sample.work[action] / sample.cycles * float(times) * found.coefficients["grid"]["all"][name]
+        for name, (action, times) in grid.items()
     )
+
+
+def _pes_fj(found: Energies, sample: Sample) -> float:
+    """What the PEs of an array take, a cycle, without clock pins."""
+    k, total = sample.point.design, 0.0
+    for part, each in found.pe_parts_fj(k, sample.rates).items():
+        action, times = _worked(k, part)
+        total += sample.work[action] / sample.cycles * float(times) * float(each)
+    return total
+
+
+def _worked(k: Machine, part: str) -> tuple[str, Number]:
+    """The action that a part of a PE works for, and the share of its energy that one such action takes.
+
+    Operands, xnor and products work for each pair of planes, so that lanes or bits that a layer does not use cost nothing.
+    """
+    return ("xnor_words", 1 / (k.act_lanes * k.weight_lanes)) if part in PAIRED else ("accumulations", 1)
 
 
 def _fit_part(samples: Sequence[Sample], unit: str, part: str) -> dict[str, float]:
@@ -344,8 +360,7 @@ def _fit_grid(samples: Sequence[Sample], known: Energies) -> dict[str, float]:
     """fJ by feature of what arrays take beyond their PEs."""
     left, rows = [], []
     for one in samples:
-        work = one.work["accumulations"] / one.cycles
-        left.append(one.switching_fj - work * float(sum(known.pe_parts_fj(one.point.design, one.rates).values())))
+        left.append(one.switching_fj - _pes_fj(known, one))
         features = grid_features(one.point.design, one.rates)
         rows.append({name: one.work[action] / one.cycles * float(times) for name, (action, times) in features.items()})
     return _solve(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))

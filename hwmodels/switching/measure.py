@@ -80,7 +80,8 @@ def random_samples(found: Gates, bench: Bench) -> Iterator[Sample]:
     for stream in STREAMS:
         trace = found.simulator.run(pe_stimulus(found.point.design, stream, found.netlist.sources))
         name = f"random {stream.activations:g} {stream.weights:g}"
-        work = Work(name, stream.rates, {"accumulations": float(len(trace) - 1)})
+        cycles, k = float(len(trace) - 1), found.point.design
+        work = Work(name, stream.rates, {"xnor_words": cycles * k.act_lanes * k.weight_lanes, "accumulations": cycles})
         yield sample(found, bench, trace, 0, len(trace), work, glitches=True)
 
 

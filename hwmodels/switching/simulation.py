@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import numpy.typing as npt
@@ -65,25 +66,10 @@ def build(netlist: Netlist, folder: Path, *, runtime: Path | None = None) -> Sim
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "gates.v").write_text(verilog(netlist), encoding="utf-8")
     (folder / "main.cpp").write_text(driver(netlist), encoding="utf-8")
-    run_tool(
-        [
-            verilator(),
-            "--cc",
-            "--exe",
-            "-O1",
-            "--output-split",
-            "0",
-            *QUIET,
-            "--top-module",
-            "gates",
-            "-Mdir",
-            "obj",
-            "gates.v",
-            "main.cpp",
-        ],
-        folder,
-        BUILD_S,
-    )
+    command = [
+        verilator(), "--cc", "--exe", "-O1", "--output-split", "0", *QUIET, "--top-module", "gates", "-Mdir", "obj", "gates.v", "main.cpp",
+    ]  # fmt: skip
+    run_tool(command, folder, BUILD_S)
     made = folder / "obj"
     if runtime is not None and runtime.exists():
         for item in runtime.iterdir():
@@ -91,10 +77,19 @@ def build(netlist: Netlist, folder: Path, *, runtime: Path | None = None) -> Sim
     unoptimized = [f"OPT_{part}=-O0" for part in ("FAST", "SLOW", "GLOBAL")]
     run_tool(["make", "-f", "Vgates.mk", *unoptimized, MAKE_FLAGS], made, BUILD_S)
     if runtime is not None and not runtime.exists():
-        runtime.mkdir(parents=True)
-        for item in made.glob("verilated*.o"):
-            shutil.copy(item, runtime)
+        _keep(made, runtime)
     return Simulator(made.resolve() / "Vgates", netlist)
+
+
+def _keep(made: Path, runtime: Path) -> None:
+    """Hand on the compiled library all at once: others may be looking for it."""
+    part = Path(mkdtemp(dir=runtime.parent, prefix=runtime.name))
+    for item in made.glob("verilated*.o"):
+        shutil.copy(item, part)
+    try:
+        part.rename(runtime)
+    except OSError:  # somebody was quicker
+        shutil.rmtree(part)
 
 
 def verilog(netlist: Netlist) -> str:

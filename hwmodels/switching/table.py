@@ -16,7 +16,15 @@ from hwmodels.synthesis.table import line
 PARTS = ("operands", "count", "sum", "accumulate", "hold", "other")
 """Where toggles cost energy: nets of the operands; xnor and popcount, or multipliers; the sum of branches, or of products; the
 accumulator; the registers from which results leave; everything else."""
-WORK = ("accumulations", "activation_reads", "weight_reads", "output_writes", "threshold_compares", "vector_words")
+WORK = (
+    "xnor_words",
+    "accumulations",
+    "activation_reads",
+    "weight_reads",
+    "output_writes",
+    "threshold_compares",
+    "vector_words",
+)
 """Actions that a row counts over its cycles."""
 RATES = ("activations", "weights", "products")
 HEAD = ("target", "tool", "simulator", "options", "origin", "voltage_v", "wire_ff", "input_slew_ns", "rtl")

@@ -89,7 +89,8 @@ def made_table() -> EnergyTable:
     work = {"accumulations": 700.0, "activation_reads": 120.0, "weight_reads": 90.0, "output_writes": 3.0}
     for (design, rates), each in model_pe.items():
         grid = sum(3.0 * work[action] * float(times) / 100 for action, times in grid_features(design, rates).values())
-        samples.append(made(Point("array", design), rates, {"other": 7 * each + grid}, **work))
+        pairs = 700.0 * design.lanes_a * design.lanes_w
+        samples.append(made(Point("array", design), rates, {"other": 7 * each + grid}, xnor_words=pairs, **work))
     samples.append(
         made(Point("post_unit", PE), RANDOM, {"other": 3.0 * PE.acc_bits}, threshold_compares=100.0 * PE.rows)
     )
