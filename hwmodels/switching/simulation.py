@@ -100,7 +100,8 @@ def verilog(netlist: Netlist) -> str:
     )
     given = sorted({net for bits in netlist.sources.values() for net in bits})
     ports = [f"input n{netlist.clock}", *(f"input n{net}" for net in given), *(f"output n{net}" for net in driven)]
-    lines = [f"module gates({', '.join(ports)});"]
+    # A line each: Verilator takes so many words on a line and no more.
+    lines = ["module gates(\n  {});".format(",\n  ".join(ports))]
     lines += [line for group in netlist.cells for line in _instances(group)]
     return modules + "\n".join(lines) + "\nendmodule\n"
 
