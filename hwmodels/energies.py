@@ -1,21 +1,14 @@
-"""Energies of logic fitted to gate-level simulations: structural features of every unit, times how much of them toggles, times fJ.
+"""Energies of logic fitted to gate-level simulations: what toggles (`hwmodels.toggles`) times fJ.
 
-A bit of a popcount tree is the parity of n bits of the word, or close to one. Where each of the n toggles by itself with
-rate p, their parity toggles with
-
-    q(p, n) = (1 - (1 - 2 p)^n) / 2
-
-which rises steeply and ends at 1/2: so a count costs nearly as much for data that toggle rarely as for random data, while its xnor
-bits cost in proportion. The coefficients are least squares of the errors relative to the whole dynamic energy, none negative. What a
-PE costs is fitted to random streams alone; what the grid adds, to whole arrays on real data. Clock pins are counted: every
-flip-flop pays in every cycle.
+The coefficients are least squares of the errors relative to the whole dynamic energy, none negative. What a PE costs is fitted to
+random streams alone; what the grid adds, to whole arrays on real data. Clock pins are counted: every flip-flop pays in every cycle.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -24,101 +17,14 @@ from hwmodels.areas import PES, fitted
 from hwmodels.design import PARTS, Design
 from hwmodels.least_squares import Floats, non_negative
 from hwmodels.rates import RANDOM, Rates
-from hwmodels.structure import REGISTER, UNITS, Features, Machine, Number, popcount_adders, sum_bits
+from hwmodels.structure import Features, Machine, Number
 from hwmodels.structure import counts as unit_counts
 from hwmodels.switching.table import EnergyTable, Sample, shipped_energy_table
+from hwmodels.toggles import PE_FEATURES, PIPELINE, STAGES, grid_features, pipeline_features, worked
 
-STAGES = ("operands", "count", "sum", "accumulate")
-"""Parts of a PE, in the order in which operands pass them."""
-PAIRED = ("operands", "count")
-"""Parts of a PE that lie idle where lanes or bits are not used."""
-PIPELINE = "pipeline"
-"""The part of a PE that a second stage adds."""
 CONTROL = ("sequencer", "loader", "writer", "controller", "columns", "drain")
 UNIT = {"post_unit": "threshold_compares", "vector_unit": "vector_words"}
 """The action that a unit's energy is counted by."""
-
-
-def parity_rate(rate: float, bits: Number) -> Number:
-    """q(p, n): how often the parity of n bits toggles that toggle by themselves with rate p."""
-    return (1 - (1 - 2 * rate) ** bits) / 2
-
-
-def any_rate(rate: float, bits: Number) -> Number:
-    """1 - (1 - p)^n: how often at least one of n bits toggles."""
-    return 1 - (1 - rate) ** bits
-
-
-def pe_features(k: Machine, rates: Rates) -> dict[str, Features]:
-    """What toggles in an xnor-popcount PE in a cycle of work, by part."""
-    branches = k.lanes_a * k.lanes_w
-    p, low, high = rates.products, parity_rate(rates.products, 3), parity_rate(rates.products, 9)
-    moved = parity_rate(p, np.sqrt(k.width))
-    return {
-        "operands": {"pin toggle": branches * k.width * (rates.activations + rates.weights)},
-        "count": {
-            "xnor bit": branches * k.width * p,
-            "full adder": branches * _adders(k.width, 0) * low,
-            "joining adder bit": branches * _adders(k.width, 1) * high,
-        },
-        "sum": {"sum bit": sum_bits(k) * moved, "combining adder bit": (branches - 1) * sum_bits(k) * moved},
-        "accumulate": {
-            "accumulator bit": k.acc_bits,
-            "toggling accumulator bit": k.acc_bits * moved,
-            "added bit": sum_bits(k) * moved,
-        },
-    }
-
-
-def pe_mac_features(k: Machine, rates: Rates) -> dict[str, Features]:
-    """What toggles in a multiplier PE in a cycle of work, by part.
-
-    A bit of either code toggles with rate e = a + w - a w. A product moves with it, the wider the surer, and the sum of all products
-    nearly always: the exponents were read off the simulations.
-    """
-    m, n = k.max_act_bits, k.max_weight_bits
-    either = rates.activations + rates.weights - rates.activations * rates.weights
-    product, moved = any_rate(either, 1 + (m + n) / 8), any_rate(either, 4 + 0.75 * (m + n))
-    small = k.width * np.where(np.maximum(m, n) <= 2, 1, 0)
-    wide = k.width - small
-    return {
-        "operands": {"pin toggle": k.width * (m * rates.activations + n * rates.weights)},
-        "count": {
-            "truth table": small * m * n * product,
-            "pair of bits": wide * m * n * product,
-            "code bit": wide * (m + n) * product,
-        },
-        "sum": {"tree adder bit": (k.width - 1) * (m + n) * moved, "tree adder": (k.width - 1) * moved},
-        "accumulate": {
-            "accumulator bit": k.acc_bits,
-            "toggling accumulator bit": k.acc_bits * moved,
-            "added bit": (m + n) * moved,
-        },
-    }
-
-
-def _flat(k: Machine) -> Machine:
-    """The same machines with one stage each for counts, sum and accumulator."""
-    if isinstance(k, Design):
-        return replace(k, count_stages=1, sum_stages=1, acc_stages=1)
-    ones = np.ones_like(k.rows)
-    return replace(k, count_stages=ones, sum_stages=ones, acc_stages=ones)
-
-
-def pipeline_features(k: Machine, rates: Rates) -> Features:
-    """Register bits that a second stage adds to a PE, as far as they toggle."""
-    unit = PES[k.kind]
-    bits = UNITS[unit](k)[REGISTER] - UNITS[unit](_flat(k))[REGISTER]
-    rate = rates.products if unit == "pe" else rates.activations + rates.weights - rates.activations * rates.weights
-    return {"pipeline bit": bits * (parity_rate(rate, 3) if unit == "pe" else any_rate(rate, 2))}
-
-
-PE_FEATURES: Mapping[str, Callable[[Machine, Rates], dict[str, Features]]] = {
-    "pe": pe_features,
-    "pe_mac": pe_mac_features,
-}
-
-
 CYCLES = "cycles"
 """The action of what costs energy in every cycle, whatever the machine does."""
 
@@ -173,7 +79,7 @@ class Energies:
     def _pe_events(self, k: Machine, rates: Rates) -> list[Event]:
         unit, parts = PES[k.kind], self.pe_parts_fj(k, rates)
         return [
-            Event("pe", PE_WORDS[unit][part], *_worked(k, part), each, self._used(unit, *self.coefficients[unit][part]))
+            Event("pe", PE_WORDS[unit][part], *worked(k, part), each, self._used(unit, *self.coefficients[unit][part]))
             for part, each in parts.items()
         ]
 
@@ -245,20 +151,6 @@ def _name(unit: str, feature: str) -> str:
     return re.sub(r"\W+", "_", f"{unit} {feature} energy")
 
 
-def grid_features(k: Machine, rates: Rates) -> dict[str, tuple[str, Number]]:
-    """What a grid has beside its PEs: by name, the action that it is counted by and how much of it that toggles.
-
-    Results are counted by the code bits that are stored, as if every code had all bits built.
-    """
-    return {
-        "activation bit": ("activation_reads", k.width * rates.activations),
-        "activation bit, a row": ("activation_reads", k.width * rates.activations * k.rows),
-        "weight bit, a column": ("weight_reads", k.width * rates.weights * k.cols),
-        "issue": ("accumulations", 1 / (k.rows * k.cols)),
-        "result bit on its way": ("output_writes", k.width / k.max_act_bits * k.acc_bits * k.cols),
-    }
-
-
 def pe_energy_pj(target: str, design: Design, rates: Rates = RANDOM) -> float:
     """pJ of one PE of a design in a cycle of work, clock pins of its flip-flops included; leakage is not.
 
@@ -328,17 +220,9 @@ def _pes_fj(found: Energies, sample: Sample) -> float:
     """What the PEs of an array take, a cycle, without clock pins."""
     k, total = sample.point.design, 0.0
     for part, each in found.pe_parts_fj(k, sample.rates).items():
-        action, times = _worked(k, part)
+        action, times = worked(k, part)
         total += sample.work[action] / sample.cycles * float(times) * float(each)
     return total
-
-
-def _worked(k: Machine, part: str) -> tuple[str, Number]:
-    """The action that a part of a PE works for, and the share of its energy that one such action takes.
-
-    Operands, xnor and products work for each pair of planes, so that lanes or bits that a layer does not use cost nothing.
-    """
-    return ("xnor_words", 1 / (k.act_lanes * k.weight_lanes)) if part in PAIRED else ("accumulations", 1)
 
 
 def _fit_part(samples: Sequence[Sample], unit: str, part: str) -> dict[str, float]:
@@ -393,11 +277,3 @@ def _sum(coefficients: Mapping[str, float], features: Features) -> Number:
 def _spread(values: Sequence[float]) -> tuple[float, float, float]:
     """Lowest, median, highest."""
     return min(values), float(np.median(values)), max(values)
-
-
-def _adders(width: Number, which: int) -> Number:
-    """Full adders (0) or joining adder bits (1) of a popcount, of one width or of many."""
-    if np.ndim(width) == 0:
-        return popcount_adders(int(width))[which]
-    known = {one: popcount_adders(one)[which] for one in np.unique(width).tolist()}
-    return np.array([known[one] for one in np.ravel(width).tolist()]).reshape(np.shape(width))

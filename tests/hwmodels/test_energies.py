@@ -10,18 +10,7 @@ import numpy as np
 import pytest
 
 from hwmodels.design import Design
-from hwmodels.energies import (
-    CONTROL,
-    PE_FEATURES,
-    any_rate,
-    energies,
-    fit,
-    grid_features,
-    parity_rate,
-    pe_energy_pj,
-    pipeline_features,
-    predicted_fj,
-)
+from hwmodels.energies import CONTROL, energies, fit, pe_energy_pj, predicted_fj
 from hwmodels.knobs import of_designs
 from hwmodels.rates import RANDOM, Rates
 from hwmodels.switching.table import (
@@ -38,6 +27,7 @@ from hwmodels.switching.table import (
 )
 from hwmodels.synthesis.blocks import Point
 from hwmodels.technology import technology
+from hwmodels.toggles import PE_FEATURES, any_rate, grid_features, parity_rate, pipeline_features
 
 PE = Design(rows=16, width=16, port_bits=16, max_act_bits=4, max_weight_bits=4, weight_depth=512)
 MAC = replace(PE, kind="mac", max_act_bits=3, max_weight_bits=2)
@@ -159,6 +149,14 @@ def test_many_designs_are_priced_as_each_alone(design: Design) -> None:
                 for name in ("times", "each_fj"):
                     value = np.broadcast_to(getattr(event, name), (3,))[place]
                     assert value == pytest.approx(float(getattr(own, name)), rel=1e-12), event.name
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.7, 1.0])
+def test_every_rate_has_features(rate: float) -> None:
+    rates = Rates(activations=rate, weights=rate, products=rate)
+    for unit, design in (("pe", PE), ("pe_mac", MAC)):
+        for part in PE_FEATURES[unit](design, rates).values():
+            assert all(np.isfinite(value) and value >= 0 for value in part.values())
 
 
 @pytest.mark.parametrize("design", [PE, MAC])
