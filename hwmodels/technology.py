@@ -17,6 +17,7 @@ from hwmodels.energies import CLOCK, Energies, energies
 from hwmodels.macro_model import MacroModel, shipped_model
 from hwmodels.rates import RANDOM_RATE
 from hwmodels.sram import SramTable
+from hwmodels.switching.table import shipped_energies
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,15 @@ ASIC_45 = Technology(
 
 
 def _cells(name: str, node: str, voltage_v: float, description: str) -> Technology:
-    """Standard cells whose logic area is fitted to synthesis; energies and clock are scaled from published numbers."""
-    base = scaled(ASIC_45, name=name, node=node, voltage_v=voltage_v, base_node="45")
-    return replace(
-        base, fit=name, description=f"{description}: logic area fitted to synthesis, the rest scaled from asic45"
+    """Standard cells whose logic area is fitted to synthesis, and its energy to gates that toggle where they were simulated; the
+    rest is scaled from published numbers."""
+    gates = name in shipped_energies()
+    base = replace(
+        scaled(ASIC_45, name=name, node=node, voltage_v=voltage_v, base_node="45"),
+        fit=name,
+        description=f"{description}: logic area {'and energy ' if gates else ''}fitted to synthesis, the rest scaled from asic45",
     )
+    return with_energies(base, energies(name)) if gates else base
 
 
 def with_macros(base: Technology, macros: MacroModel, source: str) -> Technology:
@@ -222,7 +227,7 @@ TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
     "asic16": scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
     "asic7": scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
     "sg13g2": with_macros(
-        with_energies(_cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"), energies("sg13g2")), shipped_model(),
+        _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"), shipped_model(),
         "IHP SG13G2 RM_IHPSG13_1P, see characterization/sram/ihp_sg13g2.csv",
     ),
     # Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).

@@ -154,7 +154,9 @@ NUMBERS = ("clock_fj", "leakage_nw", "area_um2", "glitches")
 
 def shipped_energies() -> tuple[str, ...]:
     """Targets whose tables come with the package."""
-    return tuple(sorted(item.name.removesuffix(".csv") for item in _folder().iterdir() if item.name.endswith(".csv")))
+    folder = _folder()
+    found = folder.iterdir() if folder.is_dir() else ()
+    return tuple(sorted(item.name.removesuffix(".csv") for item in found if item.name.endswith(".csv")))
 
 
 def shipped_energy_table(target: str) -> EnergyTable:
