@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 from dse.characterize import TIMEOUT_S
 from dse.examples import digits
@@ -54,11 +54,8 @@ _PES = (
 _MACS = ((8, 1, 1), (16, 1, 1), (16, 2, 2), (8, 2, 2), (16, 3, 3), (8, 4, 4), (16, 4, 4), (8, 8, 8), (16, 5, 2))
 
 
-# kind, width, lanes_a, lanes_w, max_act_bits, max_weight_bits, count_stages, sum_stages, acc_stages
-_DEEP: tuple[tuple[Literal["array", "mac"], int, int, int, int, int, int, int, int], ...] = (
-    ("array", 16, 1, 1, 5, 2, 2, 1, 2), ("array", 32, 2, 2, 2, 2, 2, 2, 2), ("array", 64, 1, 1, 4, 4, 2, 1, 1),
-    ("mac", 16, 1, 1, 2, 2, 2, 2, 2), ("mac", 8, 1, 1, 4, 4, 2, 2, 1),
-)  # fmt: skip
+# width, lanes_a, lanes_w, max_act_bits, max_weight_bits, count_stages, sum_stages, acc_stages
+_DEEP = ((16, 1, 1, 5, 2, 2, 1, 2), (32, 2, 2, 2, 2, 2, 2, 2), (64, 1, 1, 4, 4, 2, 1, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +100,13 @@ def unit_points(points: str) -> tuple[Point, ...]:
     return (*arrays, *macs, *deep) if points == "full" else (*arrays[:2], *macs[:1])
 
 
-def _deep(
-    kind: Literal["array", "mac"], width: int, la: int, lw: int, act: int, weight: int, count: int, add: int, acc: int
-) -> Point:
+def _deep(width: int, la: int, lw: int, act: int, weight: int, count: int, add: int, acc: int) -> Point:
     """A PE with more stages."""
     design = replace(
-        _alone(width, 512), kind=kind, lanes_a=la, lanes_w=lw, max_act_bits=act, max_weight_bits=weight, count_stages=count,
-        sum_stages=add, acc_stages=acc,
+        _alone(width, 512), lanes_a=la, lanes_w=lw, max_act_bits=act, max_weight_bits=weight, count_stages=count, sum_stages=add,
+        acc_stages=acc,
     )  # fmt: skip
-    return Point("pe_mac" if kind == "mac" else "pe", design)
+    return Point("pe", design)
 
 
 def _alone(width: int, depth: int) -> Design:

@@ -17,7 +17,7 @@ from hwmodels.areas import PES, fitted
 from hwmodels.design import PARTS, Design
 from hwmodels.least_squares import Floats, non_negative
 from hwmodels.rates import RANDOM, Rates
-from hwmodels.structure import Features, Machine, Number
+from hwmodels.structure import REGISTER, UNITS, Features, Machine, Number
 from hwmodels.structure import counts as unit_counts
 from hwmodels.switching.table import EnergyTable, Sample, shipped_energy_table
 from hwmodels.toggles import PE_FEATURES, PIPELINE, STAGES, grid_features, pipeline_features, worked
@@ -43,7 +43,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Energies:
-    """Coefficients of one target: fJ by unit, part and feature; fJ of a flip-flop's clock pin a cycle; leakage of an area.
+    """Coefficients of one target: fJ by unit, part and feature; fJ of a flip-flop's clock pin a cycle, in a PE, and
+    where registers seldom move (a cell's clock takes less where its state stays 0); leakage of an area.
 
     `glitches` is by how much a unit-delay simulation exceeds the settled toggles: a bracket that no coefficient holds. It and the
     leakage are lowest, median and highest of the points.
@@ -52,6 +53,7 @@ class Energies:
     target: str
     coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]
     clock_fj: float
+    still_clock_fj: float
     leakage_nw_um2: tuple[float, float, float]
     glitches: tuple[float, float, float]
 
@@ -69,7 +71,7 @@ class Energies:
     def named(self) -> dict[str, float]:
         """fJ of every coefficient above 0 under a name of its own, the clock pins of a flip-flop among them."""
         found = {_name(unit, feature): value for unit, feature, value in self._all() if value}
-        return found | {CLOCK: self.clock_fj}
+        return found | {CLOCK: self.clock_fj, STILL: self.still_clock_fj}
 
     def _all(self) -> Iterator[tuple[str, str, float]]:
         for unit, parts in self.coefficients.items():
@@ -113,11 +115,23 @@ class Energies:
         """A flip-flop's clock pin in every cycle, by component: as many as the RTL has."""
         model, found = fitted(self.target), dict[str, Number]()
         for unit, many in unit_counts(k).items():
-            component = "pe" if unit in (*PES.values(), "grid") else "post" if unit in UNIT else "control"
-            found[component] = found.get(component, 0) + many * model.unit("ff", unit, k)
+            place = (
+                "PEs" if unit in PES.values() else "grid" if unit == "grid" else "post" if unit in UNIT else "control"
+            )
+            found[place] = found.get(place, 0) + many * model.unit("ff", unit, k)
         return [
-            Event(component, f"clock pins of flip-flops, {component}", CYCLES, many, self.clock_fj, (CLOCK,))
-            for component, many in found.items()
+            Event("pe", "clock pins, PEs", CYCLES, found.pop("PEs"), self.clock_fj, (CLOCK,)),
+            *(
+                Event(
+                    "pe" if place == "grid" else place,
+                    f"clock pins, {place}",
+                    CYCLES,
+                    many,
+                    self.still_clock_fj,
+                    (STILL,),
+                )
+                for place, many in found.items()
+            ),
         ]
 
     def _used(self, unit: str, *features: str) -> tuple[str, ...]:
@@ -143,7 +157,8 @@ PE_WORDS = {
     },
 }
 """Names of a PE's parts."""
-CLOCK = "flip_flop_clock_energy"
+CLOCK, STILL = "pe_flip_flop_clock_energy", "flip_flop_clock_energy"
+CLOCKS = (CLOCK, STILL)
 
 
 def _name(unit: str, feature: str) -> str:
@@ -176,11 +191,13 @@ def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies
         own = [one for one in _needed(chosen, unit) if one.point.design.pe_cycles == len(PARTS)]
         found[unit] = {part: _fit_part(own, unit, part) for part in STAGES}
         found[unit][PIPELINE] = {"pipeline bit": 0.0}
-    clocked = [one for one in chosen if one.flip_flops]
+    clock_fj = float(np.median([one.clock_fj / one.flip_flops for one in chosen if one.point.block in PE_FEATURES]))
+    still = [one for one in chosen if one.point.block not in PE_FEATURES]
     partial = Energies(
         target=table.head["target"],
         coefficients=found,
-        clock_fj=float(np.median([one.clock_fj / one.flip_flops for one in clocked])),
+        clock_fj=clock_fj,
+        still_clock_fj=float(np.median([_still_fj(one, clock_fj) for one in still])) if still else clock_fj,
         leakage_nw_um2=_spread([one.leakage_nw / one.area_um2 for one in chosen]),
         glitches=_spread([one.glitches for one in chosen if one.glitches] or [1.0]),
     )
@@ -200,12 +217,24 @@ def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies
 def predicted_fj(found: Energies, sample: Sample) -> float:
     """Dynamic fJ a cycle of a sample's block by the fit; its flip-flops are counted, not fitted."""
     k, block = sample.point.design, sample.point.block
-    clock = sample.flip_flops * found.clock_fj
+    clock = _moving(sample) * found.clock_fj + (sample.flip_flops - _moving(sample)) * found.still_clock_fj
     if block in PE_FEATURES:
         return clock + float(sum(found.pe_parts_fj(k, sample.rates).values()))
     if block == "array":
         return clock + _array_fj(found, sample)
     raise ValueError(f"block {block}: must be a PE or an array to be predicted")
+
+
+def _moving(sample: Sample) -> int:
+    """Flip-flops of a sample that are those of PEs."""
+    k, block = sample.point.design, sample.point.block
+    each = int(UNITS[PES[k.kind]](k)[REGISTER])
+    return {"array": k.rows * k.cols * each, **dict.fromkeys(PE_FEATURES, sample.flip_flops)}.get(block, 0)
+
+
+def _still_fj(sample: Sample, clock_fj: float) -> float:
+    """fJ of the clock pin of a flip-flop outside the PEs."""
+    return (sample.clock_fj - _moving(sample) * clock_fj) / (sample.flip_flops - _moving(sample))
 
 
 def _array_fj(found: Energies, sample: Sample) -> float:

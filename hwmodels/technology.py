@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from hwmodels.constants import ASSUMED, OFF_CHIP, Constant, assumed
-from hwmodels.energies import CLOCK, Energies, energies
+from hwmodels.energies import CLOCKS, Energies, energies
 from hwmodels.macro_model import MacroModel, shipped_model
 from hwmodels.rates import RANDOM_RATE
 from hwmodels.sram import SramTable
@@ -209,7 +209,7 @@ def with_energies(base: Technology, found: Energies) -> Technology:
     low, glitches = 1 - FIT_ERROR, found.glitches[2]
     fitted = {
         name: Constant(
-            value / 1000, "pJ", source, low * value / 1000, value / 1000 * (CLOCK_TREE if name == CLOCK else glitches)
+            value / 1000, "pJ", source, low * value / 1000, value / 1000 * (CLOCK_TREE if name in CLOCKS else glitches)
         )
         for name, value in found.named.items()
     }

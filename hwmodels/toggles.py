@@ -113,14 +113,14 @@ PE_FEATURES: Mapping[str, Callable[[Machine, Rates], dict[str, Features]]] = {
 def grid_features(k: Machine, rates: Rates) -> dict[str, tuple[str, Number]]:
     """What a grid has beside its PEs: by name, the action that it is counted by and how much of it that toggles.
 
-    Results are counted by the code bits that are stored, as if every code had all bits built.
+    Results are counted by their comparisons, as if every code had all bits built; raw sums, of last layers, are left out.
     """
     return {
         "activation bit": ("activation_reads", k.width * rates.activations),
         "activation bit, a row": ("activation_reads", k.width * rates.activations * k.rows),
         "weight bit, a column": ("weight_reads", k.width * rates.weights * k.cols),
         "issue": ("accumulations", 1 / (k.rows * k.cols)),
-        "result bit on its way": ("output_writes", k.width / k.max_act_bits * k.acc_bits * k.cols),
+        "result bit on its way": ("threshold_compares", k.acc_bits * k.cols / k.max_act_bits),
     }
 
 
