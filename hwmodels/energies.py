@@ -204,7 +204,7 @@ def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies
     for unit in PE_FEATURES:
         deep = [one for one in _needed(chosen, unit) if one.point.design.pe_cycles > len(PARTS)]
         found[unit][PIPELINE] = _fit_pipeline(deep, partial) if deep else found[unit][PIPELINE]
-    found["grid"] = {"all": _fit_grid(_needed(chosen, "array"), partial)}
+    found["grid"] = {"all": _fit_grid(_needed(chosen, "array", kind="array"), partial)}
     posts, vectors = _needed(chosen, "post_unit"), _needed(chosen, "vector_unit")
     found["post_unit"] = {"all": {"compared bit": _per_action(posts, UNIT["post_unit"], lambda k: k.acc_bits / k.rows)}}
     found["vector_unit"] = {"all": {"lane": _per_action(vectors, UNIT["vector_unit"], lambda k: k.width)}}
@@ -285,8 +285,8 @@ def _per_action(samples: Sequence[Sample], action: str, bits: Callable[[Design],
     return sum(one.switching_fj * one.cycles for one in samples) / done if done else 0.0
 
 
-def _needed(samples: Sequence[Sample], block: str) -> list[Sample]:
-    own = [one for one in samples if one.point.block == block]
+def _needed(samples: Sequence[Sample], block: str, *, kind: str | None = None) -> list[Sample]:
+    own = [one for one in samples if one.point.block == block and kind in (None, one.point.design.kind)]
     if not own:
         raise ValueError(f"energies: a fit must have samples of {block}, but there is none")
     return own

@@ -23,8 +23,6 @@ from hwmodels.structure import REGISTER, UNITS, Features, Machine, Number, popco
 
 STAGES = ("operands", "count", "sum", "accumulate")
 """Parts of a PE, in the order in which operands pass them."""
-PAIRED = ("operands", "count")
-"""Parts of a PE that lie idle where lanes or bits are not used."""
 PIPELINE = "pipeline"
 """The part of a PE that a second stage adds."""
 
@@ -127,9 +125,11 @@ def grid_features(k: Machine, rates: Rates) -> dict[str, tuple[str, Number]]:
 def worked(k: Machine, part: str) -> tuple[str, Number]:
     """The action that a part of a PE works for, and the share of its energy that one such action takes.
 
-    Operands, xnor and products work for each pair of planes, so that lanes or bits that a layer does not use cost nothing.
+    Operand pins, and the xnor and popcount of a plane machine, work for each pair of planes: lanes that a layer does not use cost
+    nothing. A multiplier repeats the sign of a short code in the bits above it, so that all of it works for any code.
     """
-    return ("xnor_words", 1 / (k.act_lanes * k.weight_lanes)) if part in PAIRED else ("accumulations", 1)
+    paired = part == "operands" or (part == "count" and k.kind == "array")
+    return ("xnor_words", 1 / (k.act_lanes * k.weight_lanes)) if paired else ("accumulations", 1)
 
 
 def _adders(width: Number, which: int) -> Number:
