@@ -88,7 +88,8 @@ def rtl(
 ) -> None:
     """Write the engine of a design in SystemVerilog, with a network's memory image and a self-checking testbench."""
     from dse.design_file import load_design
-    from dse.rtl import ToolError, emit
+    from dse.rtl import emit
+    from hwmodels.rtl.verilator import ToolError
 
     try:
         for line in emit(load_design(design), output, network=network, inputs=inputs, images=images, check=check):
