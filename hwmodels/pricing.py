@@ -15,6 +15,7 @@ import numpy as np
 from hwmodels.activity import Activity
 from hwmodels.areas import fitted
 from hwmodels.design import Design
+from hwmodels.energies import CYCLES, energies
 from hwmodels.knobs import Knobs
 from hwmodels.mapping import VECTOR_BITS
 from hwmodels.rates import RANDOM, RANDOM_RATE, Rates
@@ -68,8 +69,9 @@ class Build:
 def energy_terms(activity: Activity, build: Build, technology: Technology, rates: Rates = RANDOM) -> tuple[Term, ...]:
     """pJ of the activity, term by term; components pe, post, buffer, memory, control, leakage.
 
-    Operand registers, xnor and popcount of an ASIC are charged for the bits that toggle, relative to random data (the proportion is
-    assumed); everything else, and an FPGA, is charged as for random data.
+    Of a technology with energies fitted to gates, whatever toggles in PEs and grid depends on the rates as the gates do. Of any other
+    ASIC, operand registers, xnor and popcount are charged for the bits that toggle, relative to random data (the proportion is assumed).
+    Everything else, and an FPGA, is charged as for random data.
     """
     shared = _shared_energy(activity, build, technology)
     if technology.kind == "fpga":
@@ -295,18 +297,54 @@ def dsp_per_multiplier(k: Design | Knobs) -> Number:
 
 def _asic_energy(activity: Activity, build: Build, t: Technology, rates: Rates) -> list[Term]:
     k, a = build.knobs, activity.actions
-    terms = _arithmetic_energy(k, activity, t, rates)
+    logic = _fitted_energy(activity, k, t, rates) if t.energies else _published_energy(activity, k, t, rates)
+    corrections = Term(
+        "pe", "offset correction adder bits", _correction_bits(a, k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)
+    )
+    return [*logic, corrections, *_memory_energy(activity, build, t)]
+
+
+def _fitted_energy(activity: Activity, k: Design | Knobs, t: Technology, rates: Rates) -> list[Term]:
+    """Logic by what gate-level simulations gave."""
+    return [
+        Term(
+            event.component,
+            event.name,
+            (activity.cycles.total if event.action == CYCLES else getattr(activity.actions, event.action))
+            * event.times,
+            event.each_fj / 1000.0,
+            "pJ",
+            event.coefficients,
+        )
+        for event in energies(t.energies).events(k, rates)
+    ]
+
+
+def _published_energy(activity: Activity, k: Design | Knobs, t: Technology, rates: Rates) -> list[Term]:
+    """Logic at published energies of an adder bit, a register bit, a multiplier bit; control is assumed."""
+    a = activity.actions
     operands = a.weight_reads * _toggling(rates.weights) + a.activation_reads * _toggling(rates.activations)
-    terms += [
+    return [
+        *_arithmetic_energy(k, activity, t, rates),
         Term("pe", "accumulate, adder and register bits", a.accumulations * k.acc_bits,
              t["adder_bit_energy"] + t["register_bit_energy"], "pJ", ("adder_bit_energy", "register_bit_energy")),
         Term("pe", "operand register bits", operands * k.width, t["register_bit_energy"], "pJ", ("register_bit_energy",)),
         Term("pe", "register bits of second stages", a.accumulations * stage_bits(k), t["register_bit_energy"], "pJ", ("register_bit_energy",)),
-        Term("pe", "offset correction adder bits", _correction_bits(a, k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         Term("post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         Term("post", "vector lane bits", a.vector_words * k.width * VECTOR_BITS,
              t["adder_bit_energy"] + t["register_bit_energy"], "pJ", ("adder_bit_energy", "register_bit_energy")),
+        _control_energy(activity, t),
     ]  # fmt: skip
+
+
+def _control_energy(activity: Activity, t: Technology) -> Term:
+    name = "controller and clock, cycles"
+    return Term("control", name, activity.cycles.total, t["control_energy"], "pJ", ("control_energy",))
+
+
+def _memory_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
+    """Accesses of the buffers, and of the on-chip memory where there is one."""
+    k, terms = build.knobs, list[Term]()
     assert t.sram is not None
     for name, bank, reads, writes in _accesses(activity, k):
         size = (bank.depth, bank.bits)
@@ -378,6 +416,7 @@ def _fpga_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
     k, a = build.knobs, activity.actions
     luts, dsps = _pe_resources(k, t)
     terms = [
+        _control_energy(activity, t),
         Term("pe", "LUT cycles of active PEs", a.accumulations * luts, t["lut_energy"], "pJ", ("lut_energy",)),
         Term("pe", "DSP cycles of active PEs", a.accumulations * dsps, t["dsp_energy"], "pJ", ("dsp_energy",)),
         Term("pe", "offset correction adder bits", _correction_bits(a, k), t["lut_energy"], "pJ", ("lut_energy",)),
@@ -408,7 +447,7 @@ def _pe_resources(k: Design | Knobs, t: Technology) -> tuple[Number, Number]:
 
 def _shared_energy(activity: Activity, build: Build, t: Technology) -> list[Term]:
     cycles = activity.cycles.total
-    terms = [Term("control", "controller and clock, cycles", cycles, t["control_energy"], "pJ", ("control_energy",))]
+    terms = list[Term]()
     if build.memory != "sram":
         bits = activity.memory_read_bits + activity.memory_write_bits
         name = f"{build.memory}_energy"

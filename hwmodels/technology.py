@@ -13,8 +13,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from hwmodels.constants import ASSUMED, OFF_CHIP, Constant, assumed
+from hwmodels.energies import CLOCKS, Energies, energies
 from hwmodels.macro_model import MacroModel, shipped_model
+from hwmodels.rates import RANDOM_RATE
 from hwmodels.sram import SramTable
+from hwmodels.switching.table import shipped_energies
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Technology:
     limits: Mapping[str, int] = field(default_factory=dict)
     fit: str = ""
     """Target whose characterization gives the logic's area or resources; "" where published constants do."""
+    energies: str = ""
+    """Target whose gate-level simulations give the logic's energy; "" where published constants do."""
 
     def __getitem__(self, name: str) -> float:
         """The value of one constant."""
@@ -169,11 +174,15 @@ ASIC_45 = Technology(
 
 
 def _cells(name: str, node: str, voltage_v: float, description: str) -> Technology:
-    """Standard cells whose logic area is fitted to synthesis; energies and clock are scaled from published numbers."""
-    base = scaled(ASIC_45, name=name, node=node, voltage_v=voltage_v, base_node="45")
-    return replace(
-        base, fit=name, description=f"{description}: logic area fitted to synthesis, the rest scaled from asic45"
+    """Standard cells whose logic area is fitted to synthesis, and its energy to gates that toggle where they were simulated; the
+    rest is scaled from published numbers."""
+    gates = name in shipped_energies()
+    base = replace(
+        scaled(ASIC_45, name=name, node=node, voltage_v=voltage_v, base_node="45"),
+        fit=name,
+        description=f"{description}: logic area {'and energy ' if gates else ''}fitted to synthesis, the rest scaled from asic45",
     )
+    return with_energies(base, energies(name)) if gates else base
 
 
 def with_macros(base: Technology, macros: MacroModel, source: str) -> Technology:
@@ -181,6 +190,34 @@ def with_macros(base: Technology, macros: MacroModel, source: str) -> Technology
     leakage = Constant(macros.coefficients["leakage_nw"][0] * 8192 / 1000, "uW/KiB", f"{macros.source}: {source}")
     constants = MappingProxyType({**base.constants, "sram_leakage": leakage})
     return replace(base, constants=constants, sram=replace(macros, source=f"{macros.source}: {source}"))
+
+
+FIT_ERROR = 0.15
+"""By how much the energy of a whole array may be off, predicted from others; a test holds it."""
+CLOCK_TREE = 1.5
+"""Wires and buffers of a clock tree, over the clock pins that they lead to; assumed."""
+PUBLISHED_ONLY = ("xnor_energy", "register_bit_energy", "multiplier_bit2_energy", "control_energy")
+"""Constants that fitted energies stand in for."""
+
+
+def with_energies(base: Technology, found: Energies) -> Technology:
+    """The same technology with energies of logic from gate-level simulations of its own cells, and their leakage.
+
+    Low is the fit's error below; high is a simulation with a delay a gate, glitches and all, or of clock pins a clock tree.
+    """
+    source = f"fitted to gate-level toggles, characterization/energy/{found.target}.csv"
+    low, glitches = 1 - FIT_ERROR, found.glitches[2]
+    fitted = {
+        name: Constant(
+            value / 1000, "pJ", source, low * value / 1000, value / 1000 * (CLOCK_TREE if name in CLOCKS else glitches)
+        )
+        for name, value in found.named.items()
+    }
+    adder = found.named["pe_full_adder_energy"] * RANDOM_RATE / 1000
+    leakage = Constant(found.leakage_nw_um2[1], "mW/mm2", source, found.leakage_nw_um2[0], found.leakage_nw_um2[2])
+    kept = {name: constant for name, constant in base.constants.items() if name not in PUBLISHED_ONLY}
+    constants = {**kept, **fitted, "adder_bit_energy": Constant(adder, "pJ", source), "logic_leakage": leakage}
+    return replace(base, constants=MappingProxyType(constants), energies=found.target)
 
 
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({

@@ -88,7 +88,8 @@ def rtl(
 ) -> None:
     """Write the engine of a design in SystemVerilog, with a network's memory image and a self-checking testbench."""
     from dse.design_file import load_design
-    from dse.rtl import ToolError, emit
+    from dse.rtl import emit
+    from hwmodels.rtl.verilator import ToolError
 
     try:
         for line in emit(load_design(design), output, network=network, inputs=inputs, images=images, check=check):
@@ -123,9 +124,19 @@ def characterize(
     yosys: Annotated[
         str | None, typer.Option(help="path, pyosys or yowasp [default: the first that is there].")
     ] = None,
+    energy: Annotated[
+        bool,
+        typer.Option("--energy", help="Energy of gates that toggle, instead of areas; needs --liberty and Verilator."),
+    ] = False,
+    wire: Annotated[
+        float, typer.Option(min=0, help="With --energy: fF of wire for every pin that a net drives.")
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Synthesize the engine and its blocks for a target, and fit areas to what came out."""
+    """Synthesize the engine and its blocks for a target, and fit areas, or energies, to what came out."""
+    if energy:
+        _characterize_energy(target, output, liberty or [], points, workers, resume, timeout, yosys, wire, as_json)
+        return
     from dse.characterize import characterize as run_characterize
     from dse.clock_fits import clock_table
     from dse.fits import fit_table
@@ -150,6 +161,32 @@ def characterize(
         raise typer.Exit(1)
 
 
+def _characterize_energy(
+    target: str, output: Path, liberty: list[Path], points: str, workers: int, resume: bool, timeout: float, yosys: str | None,
+    wire: float, as_json: bool,
+) -> None:  # fmt: skip
+    from dse.characterize_energy import characterize_energy
+    from dse.energy_fits import energy_fit_table
+    from hwmodels.rtl.verilator import ToolError
+    from hwmodels.synthesis.yosys import ToolError as YosysError
+
+    try:
+        with progress_of("characterize", "points") as progress:
+            done = characterize_energy(
+                target, output, liberty=liberty, points=points, workers=workers, resume=resume, timeout_s=timeout, yosys=yosys,
+                wire_ff=wire, progress=progress,
+            )  # fmt: skip
+    except (ToolError, YosysError) as error:
+        fail(str(error), 2)
+    if as_json:
+        print_json({**done.summary, "errors": records(energy_fit_table(done.table))})
+    else:
+        print_table(energy_fit_table(done.table), False)
+        print(done.words)
+    if done.failed:
+        raise typer.Exit(1)
+
+
 @app.command()
 def validate(
     as_json: AsJson = False,
@@ -160,14 +197,17 @@ def validate(
 ) -> None:
     """Print how far each level is from the truth below it, and how far the models are from published machines."""
     from dse.clock_fits import shipped_clocks
+    from dse.energy_fits import shipped_energy_fits
     from dse.fits import shipped_fits
     from dse.published import PUBLISHED_COLUMNS, published_table
     from dse.validation import validate as run_validate
 
     machines, agreements = published_table(), None if published else run_validate(cases=cases)
-    fits, clocks = (None, None) if published else (shipped_fits(), shipped_clocks())
+    fits, clocks, energies = (
+        (None, None, None) if published else (shipped_fits(), shipped_clocks(), shipped_energy_fits())
+    )
     if as_json:
-        own = {"agreements": agreements, "fits": fits, "clocks": clocks, "published": machines}
+        own = {"agreements": agreements, "fits": fits, "clocks": clocks, "energies": energies, "published": machines}
         print_json({name: records(table) for name, table in own.items() if table is not None})
     else:
         if agreements is not None:
@@ -179,6 +219,11 @@ def validate(
             print()
             print("clocks fitted to timing: relative errors of the longest path on points held out, and on the slowest")
             print_table(clocks, False)
+            print()
+            print(
+                "fitted to gates that toggle: relative errors of dynamic energy, every design predicted from the others"
+            )
+            print_table(energies, False)
             print()
         print_table(machines, False, PUBLISHED_COLUMNS)
     if not machines["holds"].all() or not (agreements is None or agreements["agrees"].all()):

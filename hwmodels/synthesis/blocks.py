@@ -62,8 +62,10 @@ BLOCKS: Mapping[str, Block] = {
     "frame": Block("engine", empty=(*PE, "bank")),
     "engine": Block("engine", empty=("bank",)),
     "bank": Block("bank", parameters=_weight_bank),
+    "array": Block("grid"),
 }
-"""`grid` is without its PEs, `frame` is the engine without PEs and memories, `engine` is without its memories; `bank` is one memory."""
+"""`grid` is without its PEs, `array` with them. `frame` is the engine without PEs and memories, `engine` without its memories; `bank` is
+one memory."""
 
 
 @dataclass(frozen=True, slots=True)

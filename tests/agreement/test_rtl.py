@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from dse.image import image
-from dse.rtl import ToolError, best_mappings, build, lint, plusargs, simulate, verilator, write_engine
+from dse.rtl import best_mappings, build, lint, plusargs, simulate, write_engine
 from dse.variants import load_network
 from hwmodels.design import Design
 from hwmodels.exact import simulated_times, timed
+from hwmodels.rtl.verilator import ToolError, verilator
 from tests.agreement.engines import ENGINES, Pair, differences, operands, pair, ready_to_run, run
 from workloads.layers import Conv, ceil_div
 

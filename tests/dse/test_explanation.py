@@ -45,8 +45,12 @@ def test_what_nothing_bounds_is_said() -> None:
     slowest = shallow.clock.iloc[0]
     assert slowest["path_ps"] == shallow.clock["path_ps"].max()
     assert slowest["max_clock_mhz"] == pytest.approx(shallow.evaluation.cost.max_clock_mhz)
-    # The foundry states the leakage; thresholds of 32 entries are no macro of its.
-    assert "assumed, with no range known: control_energy, logic_leakage" in shallow.notes
+    # The foundry states the leakage, and gates say what logic takes; thresholds of 32 entries are no macro of its.
+    assert not any(note.startswith("assumed") for note in shallow.notes)
+    logic = shallow.energy[shallow.energy["component"].isin(["pe", "post", "control"]) & (shallow.energy["amount"] > 0)]
+    assert ((logic["low"] < logic["amount"]) & (logic["amount"] < logic["high"])).all()
+    sources = shallow.constants.set_index("name")["source"]
+    assert sources["pe_xnor_bit_energy"] == "fitted to gate-level toggles, characterization/energy/sg13g2.csv"
     assert any(note.startswith("threshold stage 0 banks of 32 x ") for note in shallow.notes)
     with pytest.raises(ValueError, match="clock_mhz must be at most"):
         explain_design(NETWORK, replace(MACHINE, technology="sg13g2", clock_mhz=240.0))

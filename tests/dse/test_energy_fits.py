@@ -1,0 +1,60 @@
+"""How wrong the fitted energies are, held to what the documentation states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from dse.energy_fits import energy_fit_table, held_out, shipped_energy_fits
+from hwmodels.switching.table import EnergyTable, shipped_energies, shipped_energy_table
+from hwmodels.technology import FIT_ERROR
+
+
+@pytest.fixture(scope="module")
+def fits() -> pd.DataFrame:
+    return shipped_energy_fits()
+
+
+LIMITS = {
+    ("pe", "random"): (0.03, 0.12),
+    ("pe_mac", "random"): (0.04, 0.18),
+    ("array", "layers of networks"): (0.03, 0.10),
+    ("array", "whole networks"): (0.03, 0.10),
+}
+"""Median and worst relative error of dynamic energy."""
+
+
+@pytest.mark.parametrize(("block", "streams"), LIMITS)
+def test_energies_are_as_near_as_the_documentation_says(block: str, streams: str, fits: pd.DataFrame) -> None:
+    found = fits[(fits["block"] == block) & (fits["streams"] == streams)]
+    assert len(found) == len(shipped_energies())
+    median, worst = LIMITS[block, streams]
+    assert (found["median"] <= median).all()
+    assert (found["worst"] <= worst).all()
+
+
+def test_ranges_hold_what_arrays_were_off_by(fits: pd.DataFrame) -> None:
+    assert (fits.loc[fits["block"] == "array", "worst"] <= FIT_ERROR).all()
+
+
+@pytest.mark.parametrize("name", shipped_energies())
+def test_no_design_predicts_itself(name: str) -> None:
+    """What is predicted for a design must not change when its own samples say something else."""
+    table = shipped_energy_table(name)
+    design = table.of("array")[0].point.design
+    wrong = [
+        replace(one, parts_fj={part: 9 * value for part, value in one.parts_fj.items()})
+        if one.point.block == "array" and one.point.design == design
+        else one
+        for one in table.samples
+    ]
+    before, after = (held_out(EnergyTable(table.head, tuple(samples)), "array") for samples in (table.samples, wrong))
+    for (one, predicted), (_, again) in zip(before, after, strict=True):
+        assert (predicted == again) == (one.point.design == design), one.stream
+
+
+def test_a_table_without_every_unit_has_no_fit() -> None:
+    table = shipped_energy_table(shipped_energies()[0])
+    assert energy_fit_table(EnergyTable(table.head, table.of("pe"))).empty

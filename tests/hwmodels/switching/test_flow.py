@@ -1,0 +1,120 @@
+"""The flow from RTL to energy still gives the numbers of the table, and its gates compute what the RTL does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwmodels.rtl.verilator import ToolError, verilator
+from hwmodels.switching.cells import read_cells
+from hwmodels.switching.glitches import unit_delay_toggles, whole_bytes
+from hwmodels.switching.measure import Bench, Gates, gates, random_samples
+from hwmodels.switching.simulation import build
+from hwmodels.switching.streams import STREAMS, pe_stimulus
+from hwmodels.switching.table import PARTS, shipped_energy_table
+from hwmodels.synthesis.targets import target
+from hwmodels.synthesis.yosys import find_yosys
+from tests.conftest import SHARED, YOSYS_WHEEL
+from tests.hwmodels.switching.toy import netlist
+
+LIBERTY = SHARED / "liberty" / "ihp-sg13g2" / "sg13g2_stdcell_typ_1p20V_25C.lib.gz"
+
+
+def has_verilator() -> bool:
+    try:
+        verilator()
+    except ToolError:
+        return False
+    return True
+
+
+needs_verilator = pytest.mark.skipif(not has_verilator(), reason="needs Verilator 5, g++, make and perl")
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What compiled netlists share."""
+    return tmp_path_factory.mktemp("runtime") / "objects"
+
+
+@needs_verilator
+def test_gates_and_registers_run(tmp_path: Path, runtime: Path) -> None:
+    # y = not (d and q), q one cycle behind d; QN goes somewhere, too.
+    found = netlist(
+        tmp_path, {"clk_i": 2, "d": 3, "a": 7}, {"y": 5, "z": 8},
+        ("DFF", {"CK": 2, "D": 3, "Q": 4, "QN": 6}), ("NAND2", {"A": 3, "B": 4, "Y": 5}), ("NAND2", {"A": 6, "B": 7, "Y": 8}),
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    d, a = rng.random((2, 40)) < 0.5
+    rows = build(found, tmp_path / "gates", runtime=runtime).run(np.stack([d, a], axis=1)).rows(0, 40)
+    q = np.concatenate([[False], d[:-1]])
+    assert (rows[:, [3, 4, 5, 6, 7, 8]] == np.stack([d, q, ~(d & q), ~q, a, ~(~q & a)], axis=1)).all()
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> tuple[Gates, Bench]:
+    """The smallest PE of the table, as gates."""
+    if YOSYS_WHEEL is None or not LIBERTY.exists():
+        pytest.skip(f"needs Yosys (pip install pyosys) and the liberty file of sg13g2 under {SHARED}")
+    table = shipped_energy_table("sg13g2")
+    tool, aim = find_yosys(YOSYS_WHEEL), target("sg13g2", (LIBERTY,))
+    if tool.name != table.head["tool"]:
+        pytest.skip(f"the table is of {table.head['tool']}, this is {tool.name}")
+    bench = Bench(aim, read_cells(aim.libraries), tool, float(table.head["wire_ff"]), 600, runtime)
+    return gates(table.of("pe")[0].point, "", bench, tmp_path_factory.mktemp("pe")), bench
+
+
+@needs_verilator
+def test_a_point_comes_out_as_in_the_table(measured: tuple[Gates, Bench]) -> None:
+    found, bench = measured
+    rows = {one.stream: one for one in shipped_energy_table("sg13g2").of("pe") if one.point == found.point}
+    assert len(rows) == len(STREAMS)
+    for one in random_samples(found, bench):
+        row = rows[one.stream]
+        for part in PARTS:
+            assert one.parts_fj[part] == pytest.approx(row.parts_fj[part], abs=0.051), (one.stream, part)
+        assert (one.clock_fj, one.leakage_nw) == (
+            pytest.approx(row.clock_fj, abs=0.051),
+            pytest.approx(row.leakage_nw, abs=0.0051),
+        )
+        assert one.glitches == pytest.approx(row.glitches, abs=0.00051)
+        assert one.flip_flops == row.flip_flops
+
+
+@needs_verilator
+def test_gates_are_the_pe(measured: tuple[Gates, Bench]) -> None:
+    """Accumulators against plain integers, every cycle; and each cycle settles to the next by another simulator."""
+    found, _ = measured
+    ports, design = found.netlist.sources, found.point.design
+    stimulus = pe_stimulus(design, STREAMS[0], ports)
+    rows = found.simulator.run(stimulus).rows(0, len(stimulus))
+    places = dict(zip(ports, np.cumsum([0, *map(len, ports.values())]), strict=False))
+    given = {name: stimulus[:, places[name] : places[name] + len(bits)] for name, bits in ports.items()}
+    acc = _signed(rows[:, list(found.netlist.outputs["acc_o"])])
+    assert acc.tolist() == _accumulators(given, design.acc_bits)
+    whole = whole_bytes(rows)
+    settled = np.count_nonzero(whole[1:] != whole[:-1], axis=0)
+    moved = unit_delay_toggles(found.netlist, whole)
+    assert (moved[2:] >= settled[2:])[np.arange(2, found.netlist.nets) != found.netlist.clock].all()
+
+
+def _accumulators(given: dict[str, np.ndarray], bits: int) -> list[int]:
+    """acc <- (first ? 0 : acc << shift) + bias - 2 popcount, its three registers in plain integers."""
+    count = total = acc = 0
+    seen = []
+    for cycle in range(len(given["act_i"])):
+        seen.append(acc)
+        shift = int(np.flatnonzero(given["shift_i"][cycle])[0])
+        acc = (0 if given["first_i"][cycle, 0] else acc << shift) + total
+        acc = (acc + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
+        total = int(_signed(given["bias_i"][cycle : cycle + 1])[0]) - 2 * count
+        count = int((given["act_i"][cycle] ^ given["weight_i"][cycle]).sum())
+    return seen
+
+
+def _signed(bits: np.ndarray) -> np.ndarray:
+    weights = 2 ** np.arange(bits.shape[1])
+    weights[-1] *= -1
+    return np.asarray(bits @ weights)
