@@ -55,16 +55,22 @@ def shifts(k: Machine) -> Number:
 
 
 def pe(k: Machine) -> Features:
-    """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator."""
+    """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator.
+
+    The sum takes branches x count bits and the bias. Full adders, three bits to two, leave two numbers for its last adder. Of the
+    places by which the accumulator may move, two and the sum are six inputs for an adder bit, what a LUT has; more need others.
+    """
     branches = k.lanes_a * k.lanes_w
     return {
         REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits,
+        "branch": branches,
         "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
-        "combining adder bit": (branches - 1) * sum_bits(k),
+        "combining full adder": np.maximum(branches * count_bits(k) - sum_bits(k), 0),
         "sum bit": sum_bits(k),
         "accumulator bit": k.acc_bits,
         "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
+        "accumulator bit, third shift on": k.acc_bits * np.maximum(shifts(k) - 2, 0),
     }
 
 
@@ -77,8 +83,10 @@ def pe_mac(k: Machine) -> Features:
     m, n = k.max_act_bits, k.max_weight_bits
     small = np.where(np.maximum(m, n) <= 2, 1, 0)
     wide = k.width * (1 - small)
+    product_bits = k.width * (m + n + 1 - small)
     return {
-        REGISTER: k.width * (m + n + 1 - small) + m + n + 1 + count_bits(k) + k.acc_bits,
+        REGISTER: product_bits + m + n + 1 + count_bits(k) + k.acc_bits,
+        "product bit": product_bits,
         "truth table input": k.width * small * (m + n),
         "multiplier": wide,
         "multiplier code bit": wide * (m + n),
@@ -109,21 +117,24 @@ def grid(k: Machine) -> Features:
 
 
 def vector_unit(k: Machine) -> Features:
-    """W lanes of a wide adder and comparator, and the planes gathered so far."""
+    """W lanes of a wide adder and comparator, and the planes gathered so far, of one of the columns."""
     lane_bits = k.width * np.minimum(VECTOR_BITS, k.acc_bits)
     return {
         REGISTER: 2 * lane_bits + k.width * k.max_act_bits,
         "lane bit": lane_bits,
         "plane bit": k.width * k.max_act_bits,
+        "column bit": (k.cols - 1) * k.act_lanes * k.width,
         CONSTANT: _one(k),
     }
 
 
 def writer(k: Machine) -> Features:
-    """Counters and addresses, the choice of a plane of a word, and where a word takes several beats, of its part."""
+    """Counters and addresses; a word's mask; the choice of its plane and slice; where a word takes several beats, of its part."""
+    slices = np.maximum(k.rows // k.width, 1)
     return {
         REGISTER: np.where(k.port_bits < k.width, 16, 0),
-        "plane bit": k.width * k.max_act_bits,
+        "masked bit": k.width,
+        "selected bit": k.width * (slices * k.max_act_bits - 1),
         CONSTANT: _one(k),
     }
 
@@ -153,6 +164,24 @@ def glue(k: Machine) -> Features:
     stages = 18 * (k.max_act_bits + 1)
     assembled = np.where(k.port_bits < k.width, k.width, 0) + np.where(k.port_bits < 32, 32, 0)
     return {REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k), CONSTANT: _one(k)}
+
+
+def width_of(k: Machine) -> Number:
+    """What LUTs of a popcount are tabulated by."""
+    return k.width
+
+
+def code_rank(k: Machine) -> Number:
+    """What LUTs of a product are tabulated by: codes in the order of the wider one, then of the narrower one."""
+    m, n = k.max_act_bits, k.max_weight_bits
+    return 8 * np.maximum(m, n) + np.minimum(m, n)
+
+
+UNEVEN: Mapping[str, tuple[Callable[[Machine], Number], Callable[[Machine], Number]]] = {
+    "pe": (width_of, lambda k: k.lanes_a * k.lanes_w * k.width),
+    "pe_mac": (code_rank, lambda k: k.width * k.max_act_bits * k.max_weight_bits),
+}
+"""Units whose LUTs are not smooth: by what they are tabulated, and how many bits of xnor, or partial products, they have."""
 
 
 UNITS: Mapping[str, Callable[[Machine], Features]] = {

@@ -48,7 +48,7 @@ def known_table() -> Table:
             many * (1 if unit == "glue" else 3) * sum(float(value) for value in UNITS[unit](point.design).values())
             for unit, many in named.items()
         )
-        rows.append(Row(point, DONE, Counts(area_um2=area, ff=1), 0.0, ""))
+        rows.append(Row(point, DONE, Counts(area_um2=area, ff=1), 0.0, 0.0, ""))
     return Table({**dict.fromkeys(HEAD, ""), "target": "known", "kind": "asic"}, tuple(rows))
 
 

@@ -47,7 +47,7 @@ def test_blocks_that_do_not_fit_the_design_are_refused() -> None:
 
 
 def test_a_table_reads_what_it_wrote() -> None:
-    rows = [Row(point, DONE, Counts(lut=7, area_um2=1.25), 0.5, point.digest("x")) for point in plan("small", "fpga")]
+    rows = [Row(point, DONE, Counts(lut=7, area_um2=1.25), 0.5, 0.25, point.digest("x")) for point in plan("small", "fpga")]
     text = head_text(dict.fromkeys(HEAD, "word")) + "".join(row_text(row) for row in rows)
     assert parse_table(text, "t").rows == tuple(
         replace(row, point=Point(row.point.block, design_of(row.cells()))) for row in rows
@@ -65,7 +65,7 @@ def test_a_table_reads_what_it_wrote() -> None:
     ],
 )
 def test_a_broken_table_is_refused_by_line(old: str, new: str, message: str) -> None:
-    row = Row(Point("pe", replace(SMALL, rows=16)), DONE, Counts(), 0.5, "digest")
+    row = Row(Point("pe", replace(SMALL, rows=16)), DONE, Counts(), 0.5, 0.25, "digest")
     text = head_text(dict.fromkeys(HEAD, "word")) + row_text(row)
     assert old in text
     with pytest.raises(ValueError, match=message):
@@ -73,7 +73,7 @@ def test_a_broken_table_is_refused_by_line(old: str, new: str, message: str) -> 
 
 
 def test_half_a_last_line_is_dropped() -> None:
-    row = Row(Point("pe", SMALL), DONE, Counts(), 0.5, "digest")
+    row = Row(Point("pe", SMALL), DONE, Counts(), 0.5, 0.25, "digest")
     text = head_text(dict.fromkeys(HEAD, "word")) + row_text(row) + row_text(row)[:20]
     assert len(parse_table(text, "t").rows) == 1
     assert len(COLUMNS) == row_text(row).count(",") + 1
