@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dse.space import FULL, Space
-from hwmodels.design import DATAFLOWS, KINDS, MEMORIES
+from hwmodels.design import DATAFLOWS, KINDS, MEMORIES, PARTS, STAGES
 from hwmodels.technology import TECHNOLOGIES
 from reports.columns import AREA_PARTS, DECISION, ENERGY_PARTS, LUT_PARTS, METRICS, QUALITY
 from workloads.layers import MAX_BITS
@@ -29,7 +29,10 @@ CHOICES: Mapping[str, Sequence[str]] = {
 WORDS = {"lanes_a": "full", "lanes_w": "full", "max_act_bits": "network", "max_weight_bits": "network"}
 """The one word that an integer axis takes besides numbers: as many as the network has bits."""
 LOWEST = {"port_latency": 0, "memory_kib": 0, "weight_depth": 2, "act_depth": 2, "out_depth": 2, "threshold_depth": 2}
-HIGHEST = {"lanes_a": MAX_BITS, "lanes_w": MAX_BITS, "max_act_bits": MAX_BITS, "max_weight_bits": MAX_BITS}
+HIGHEST = {
+    "lanes_a": MAX_BITS, "lanes_w": MAX_BITS, "max_act_bits": MAX_BITS, "max_weight_bits": MAX_BITS,
+    **dict.fromkeys(PARTS, max(STAGES)),
+}  # fmt: skip
 LARGEST = 2**31 - 1
 MOST_VALUES = 10_000
 UNSWEPT = ("top5_accuracy",)

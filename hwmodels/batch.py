@@ -369,13 +369,15 @@ class _Tiling:
 def _unit(walk: _Walk, space_tiles: Ints) -> dict[str, Ints]:
     """F, D, PIPELINE and the steps of the unit that computes."""
     shape, area = walk.shape, walk.blocks.area
-    raw, acts = walk.raw_factor[:, None, None], walk.knobs.max_act_bits[:, None, None]
+    raw, acts, depth = (
+        column[:, None, None] for column in (walk.raw_factor, walk.knobs.max_act_bits, walk.knobs.pe_cycles)
+    )
     if not shape.vector:
         groups = walk.channel_groups[:, None, None]
         return {
             "step": (walk.words * walk.act_passes * walk.weight_passes)[:, None, None],
             "drain": walk.knobs.cols[:, None, None] * raw,
-            "pipeline": acts + 5,
+            "pipeline": acts + depth + 2,
             "steps": groups * space_tiles[:, None, :] * area,
         }
     return {

@@ -119,7 +119,7 @@ class _Least:
         """Descriptor, pipeline, end, and the latencies of the first load and the last store."""
         shape, cores = self.shape, self.cores
         beats = _ceil_div(DESCRIPTOR_BITS, cores.port_bits)
-        pipeline = cores.max_act_bits + 5
+        pipeline = cores.max_act_bits + cores.pe_cycles + 2
         if shape.vector:
             pipeline = cores.max_act_bits + 3 if shape.sums else np.full(cores.size, 2)
         fetch = beats + _ceil_div(beats, cores.port_burst) + cores.port_latency + SETUP_CYCLES

@@ -127,7 +127,7 @@ def cores_of(layers: Sequence[Layer], knobs: Knobs) -> tuple[Ints, Tables]:
     pairs, pair = np.unique(np.stack([knobs.rows, knobs.width]), axis=1, return_inverse=True)
     _, width = np.unique(knobs.width, return_inverse=True)
     columns = [
-        knobs.rows, knobs.cols, knobs.width, knobs.act_lanes, knobs.weight_lanes, knobs.max_act_bits, knobs.max_weight_bits,
+        knobs.rows, knobs.cols, knobs.width, knobs.act_lanes, knobs.weight_lanes, knobs.max_act_bits, knobs.max_weight_bits, knobs.pe_cycles,
         knobs.port_bits, knobs.port_shared, knobs.port_latency, knobs.port_burst,
         np.full(knobs.size, knobs.kind == "array"), width, pair.reshape(-1),
         np.full(knobs.size, DATAFLOWS.index(knobs.dataflow)),

@@ -11,6 +11,10 @@ KINDS = ("array", "mac")
 DATAFLOWS = ("weight", "activation", "best")
 MEMORIES = ("dram", "sram", "ddr3", "lpddr", "lpddr4", "gddr5", "hbm2")
 """Off chip or on it. "dram" is the generic one of `hwmodels.constants`, the others are DRAM types with sources of their own."""
+PARTS = ("count_stages", "sum_stages", "acc_stages")
+"""Knobs of the depth of a PE's pipeline."""
+STAGES = (1, 2)
+"""Cycles that each of the three parts of a PE may take."""
 MAX_ACC_BITS = 32
 """As wide as a threshold in memory."""
 
@@ -22,6 +26,8 @@ class Design:
     `kind` "array" computes with xnor-popcount branches, "mac" with integer multipliers of max_act_bits x max_weight_bits.
     Depths count entries of one bank, both halves of the double buffer included; an entry of the threshold bank is a
     channel group, whose thresholds lie in max_act_bits memories, 2^i of them at every entry of stage i.
+    `count_stages`, `sum_stages` and `acc_stages` are the cycles of a PE's three parts: a second one halves the path, and costs
+    registers and a cycle of latency.
     """
 
     kind: Literal["array", "mac"] = "array"
@@ -32,6 +38,9 @@ class Design:
     lanes_w: int = 1
     max_act_bits: int = 8
     max_weight_bits: int = 8
+    count_stages: int = 1
+    sum_stages: int = 1
+    acc_stages: int = 1
     weight_depth: int = 1024
     act_depth: int = 1024
     out_depth: int = 1024
@@ -55,6 +64,9 @@ class Design:
         for name in ("weight_depth", "act_depth", "out_depth", "threshold_depth"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 2:
                 raise ValueError(f"{where}: {name} must be an integer >= 2 (two halves), not {getattr(self, name)!r}")
+        for name in PARTS:
+            if getattr(self, name) not in STAGES or isinstance(getattr(self, name), bool):
+                raise ValueError(f"{where}: {name} must be 1 or 2, not {getattr(self, name)!r}")
         _check_choice("kind", self.kind, KINDS)
         _check_choice("dataflow", self.dataflow, DATAFLOWS)
         _check_choice("memory", self.memory, MEMORIES)
@@ -77,6 +89,11 @@ class Design:
     def weight_lanes(self) -> int:
         """Weight planes that one entry and one cycle carry: all of them in the mac twin."""
         return self.max_weight_bits if self.kind == "mac" else self.lanes_w
+
+    @property
+    def pe_cycles(self) -> int:
+        """Cycles from a PE's operands to its accumulator."""
+        return self.count_stages + self.sum_stages + self.acc_stages
 
     @property
     def acc_bits(self) -> int:

@@ -54,6 +54,7 @@ class Core(NamedTuple):
     weight_lanes: int
     max_act_bits: int
     max_weight_bits: int
+    pe_cycles: int
     port_bits: int
     port_shared: int
     port_latency: int
@@ -112,7 +113,11 @@ def _walk(layer: Any, walk: Any, core: Core) -> Walk:
     planes = layer[ACC_BITS] + walk[EXPANDED] if layer[RAW] else layer[OUT_BITS]
     raw = _ceil(planes, core.max_act_bits) if layer[RAW] else 1
     if not vector:
-        step, drain, pipeline = words * act_passes * weight_passes, core.cols * raw, core.max_act_bits + 5
+        step, drain, pipeline = (
+            words * act_passes * weight_passes,
+            core.cols * raw,
+            core.max_act_bits + core.pe_cycles + 2,
+        )
     elif layer[SUMS]:
         step, drain = layer[TAPS] * act_passes, _ceil(core.width, core.rows) * raw
         pipeline = core.max_act_bits + 3
@@ -606,7 +611,7 @@ def _add(
 @compiled
 def _core(row: Any) -> Core:
     return Core(
-        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13], row[14]
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13], row[14], row[15]
     )  # fmt: skip
 
 

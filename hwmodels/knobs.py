@@ -30,6 +30,9 @@ class Knobs:
     lanes_w: Ints
     max_act_bits: Ints
     max_weight_bits: Ints
+    count_stages: Ints
+    sum_stages: Ints
+    acc_stages: Ints
     weight_depth: Ints
     act_depth: Ints
     out_depth: Ints
@@ -53,6 +56,11 @@ class Knobs:
     def weight_lanes(self) -> Ints:
         """Weight planes that one entry carries: all of them in the mac twin."""
         return self.max_weight_bits if self.kind == "mac" else self.lanes_w
+
+    @property
+    def pe_cycles(self) -> Ints:
+        """Cycles from a PE's operands to its accumulator."""
+        return self.count_stages + self.sum_stages + self.acc_stages
 
     @property
     def acc_bits(self) -> Ints:

@@ -167,7 +167,7 @@ def drain_cycles(shape: Geometry, design: Design) -> int:
 def pipeline_cycles(shape: Geometry, design: Design) -> int:
     """PIPELINE: from the last read of a step to its last result, the drain not counted (section 5)."""
     if not shape.vector:
-        return design.max_act_bits + 5
+        return design.max_act_bits + design.pe_cycles + 2
     return design.max_act_bits + 3 if shape.sums else 2
 
 

@@ -15,12 +15,14 @@ import numpy as np
 from hwmodels.design import Design
 from hwmodels.knobs import Knobs
 from hwmodels.mapping import VECTOR_BITS
-from hwmodels.rtl.package import plane_gaps
+from hwmodels.rtl.package import COUNT_BITS, plane_gaps
 
 Number = Any
 Machine = Design | Knobs
 Features = dict[str, Number]
 
+ISSUE_BITS = 68
+"""Registers of an issue behind the operands: is there one, the first or the last of its step, and where its result goes."""
 REGISTER, CONSTANT = "register bit", "constant"
 """Flip-flops that are counted, and what no knob changes: the only features that flip-flops are fitted with."""
 
@@ -37,6 +39,22 @@ def popcount_adders(width: int) -> tuple[int, int]:
     sums, carries = popcount_adders(triples + left // 2), popcount_adders(triples)
     joined = width.bit_length() - 1 + (left > 0)
     return (triples + sums[0] + carries[0], joined + sums[1] + carries[1])
+
+
+@cache
+def cut_bits(width: int) -> int:
+    """Bits of the register in a popcount of two stages (`Behind` in `pe.sv` and `popcount.sv`)."""
+    return _cut_bits(width, 1 + sum(width >= first for first in (32, 95, 284)))
+
+
+def _cut_bits(width: int, behind: int) -> int:
+    """All that passes from one side of the register to the other: counts of sums and of carries, and bits left over."""
+    triples, left = divmod(width, 3)
+    if width < 4:
+        return width.bit_length()
+    halves = (triples + left // 2, triples)
+    below = sum(part.bit_length() if behind == 1 else _cut_bits(part, behind - 1) for part in halves)
+    return below + int(left > 0)
 
 
 def count_bits(k: Machine) -> Number:
@@ -62,7 +80,10 @@ def pe(k: Machine) -> Features:
     """
     branches = k.lanes_a * k.lanes_w
     return {
-        REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits,
+        REGISTER: branches * (count_bits(k) + (k.count_stages - 1) * _each(k.width, cut_bits))
+        + sum_bits(k)
+        + (k.sum_stages - 1) * np.maximum(k.lanes_a, k.lanes_w) * _part_bits(k)
+        + accumulator_bits(k, sum_bits(k)),
         "branch": branches,
         "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
@@ -72,6 +93,19 @@ def pe(k: Machine) -> Features:
         "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
         "accumulator bit, third shift on": k.acc_bits * np.maximum(shifts(k) - 2, 0),
     }
+
+
+def _part_bits(k: Machine) -> Number:
+    """Bits of the sum over the lanes of the side that has fewer."""
+    return _each_row(
+        lambda width, inner: (width * (2**inner - 1)).bit_length(), k.width, np.minimum(k.lanes_a, k.lanes_w)
+    )
+
+
+def accumulator_bits(k: Machine, width: Number) -> Number:
+    """Registers of an accumulator of sums of `width` bits: in halves it keeps the low one, its carry and the sum's high bits a cycle longer."""
+    low = k.acc_bits // 2
+    return k.acc_bits + (k.acc_stages - 1) * (low + 1 + np.clip(width - low, 1, k.acc_bits - low))
 
 
 def pe_mac(k: Machine) -> Features:
@@ -84,8 +118,13 @@ def pe_mac(k: Machine) -> Features:
     small = np.where(np.maximum(m, n) <= 2, 1, 0)
     wide = k.width * (1 - small)
     product_bits = k.width * (m + n + 1 - small)
+    sum_width = m + n + 1 + count_bits(k)
     return {
-        REGISTER: product_bits + m + n + 1 + count_bits(k) + k.acc_bits,
+        REGISTER: product_bits
+        + (k.count_stages - 1) * k.width * (2 * m + n + 2)
+        + (k.sum_stages - 1) * _each_row(_halfway_bits, k.width, m + n + 1)
+        + sum_width
+        + accumulator_bits(k, sum_width),
         "product bit": product_bits,
         "truth table input": k.width * small * (m + n),
         "multiplier": wide,
@@ -93,6 +132,12 @@ def pe_mac(k: Machine) -> Features:
         "multiplier adder bit": wide * np.maximum(m, n) * (np.minimum(m, n) - 1),
         "accumulator bit": k.acc_bits,
     }
+
+
+def _halfway_bits(width: int, product_bits: int) -> int:
+    """Registers of sums of about the square root of all products each."""
+    levels = ((width - 1).bit_length() + 1) // 2
+    return -(-width // 2**levels) * (product_bits + levels)
 
 
 def post_unit(k: Machine) -> Features:
@@ -109,11 +154,20 @@ def post_unit(k: Machine) -> Features:
 def grid(k: Machine) -> Features:
     """What the grid has beside its PEs: hold registers, pads, masks, the issue on its way."""
     return {
-        REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k),
+        REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k) + _later_bits(k),
         "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
         "padded bit": k.cols * k.act_lanes * k.width,
         CONSTANT: _one(k),
     }
+
+
+def _later_bits(k: Machine) -> Number:
+    """What goes along with the operands of PEs with more than three stages: the issue, what its columns add, and the lanes in use."""
+    before = k.count_stages + k.sum_stages - 2
+    if k.kind == "mac":
+        return (k.pe_cycles - 3) * ISSUE_BITS + before * k.cols
+    lanes = (k.count_stages - 1) * (k.lanes_a + k.lanes_w)
+    return (k.pe_cycles - 3) * (ISSUE_BITS + shifts(k)) + before * (k.cols + sum_bits(k)) + lanes
 
 
 def vector_unit(k: Machine) -> Features:
@@ -163,7 +217,15 @@ def glue(k: Machine) -> Features:
     """
     stages = 18 * (k.max_act_bits + 1)
     assembled = np.where(k.port_bits < k.width, k.width, 0) + np.where(k.port_bits < 32, 32, 0)
-    return {REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k), CONSTANT: _one(k)}
+    unread = (k.pe_cycles - 3) * _unread_bits(k)
+    return {REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread, CONSTANT: _one(k)}
+
+
+def _unread_bits(k: Machine) -> Number:
+    """Bits of an issue that nobody reads where buffers are small: of two addresses, and which part of a word, where there is one only."""
+    entries = np.maximum(2, k.out_depth // np.maximum(1, k.width // k.rows))
+    addresses = _each(entries - 1, int.bit_length) + _each(k.threshold_depth - 1, int.bit_length)
+    return 2 * COUNT_BITS - addresses + np.where(k.rows == k.width, COUNT_BITS, 0)
 
 
 def width_of(k: Machine) -> Number:

@@ -51,7 +51,7 @@ CITED: tuple[Cited, ...] = (
     *(_row("cifar_convnet", "CIFAR-10", bits, "top1_percent", value) for bits, value, _, _ in _CLASSIFICATION),
     *(_row("resnet18", "ImageNet", bits, "top1_percent", value) for bits, _, value, _ in _CLASSIFICATION),
     *(_row("resnet18", "ImageNet", bits, "top5_percent", value) for bits, _, _, value in _CLASSIFICATION),
-    *(_row("resnet18_ssd", "VOC2007", bits, "map_fraction", value) for bits, value in _DETECTION),
+    *(_row("ssd_resnet18", "VOC2007", bits, "map_fraction", value) for bits, value in _DETECTION),
 )
 """Every number of the paper's own networks, as printed. A network's main metric stands before its others."""
 

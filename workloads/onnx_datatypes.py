@@ -14,7 +14,7 @@ NAMED = {"BIPOLAR": (1, -1, 2), "BINARY": (1, 0, 1), "TERNARY": (2, -1, 1)}
 
 
 @dataclass(frozen=True, slots=True)
-class IntegerType:
+class IntegerDatatype:
     """Levels lowest, lowest + distance, ..., highest."""
 
     bits: int
@@ -30,14 +30,14 @@ class IntegerType:
         return Codes(bits=self.bits, step=step, offset=offset, highest=(self.highest - self.lowest) // self.distance)
 
 
-def integer_type(name: str) -> IntegerType | None:
+def integer_type(name: str) -> IntegerDatatype | None:
     """The datatype of that name, or None for one that is no integer of at most 8 bits."""
     if name in NAMED:
         bits, lowest, distance = NAMED[name]
-        return IntegerType(bits, lowest, 1, distance)
+        return IntegerDatatype(bits, lowest, 1, distance)
     found = re.fullmatch(r"(U?)INT([1-9]\d?)", name)
     if found is None or int(found[2]) > MAX_BITS:
         return None
     bits = int(found[2])
     lowest = 0 if found[1] else -(2 ** (bits - 1))
-    return IntegerType(bits, lowest, lowest + 2**bits - 1)
+    return IntegerDatatype(bits, lowest, lowest + 2**bits - 1)

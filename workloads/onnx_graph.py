@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -249,16 +249,30 @@ def _input_type(value: onnx.ValueInfoProto) -> str:
 def _constants(where: str, graph: onnx.GraphProto) -> dict[str, Array]:
     """Initializers and Constant nodes as arrays."""
     tensors = [(str(tensor.name), tensor) for tensor in graph.initializer]
-    for node in graph.node:
-        if _is_constant(node):
-            tensors += [(str(node.output[0]), item.t) for item in node.attribute if item.name == "value"]
+    tensors += [(str(node.output[0]), _held(node)) for node in graph.node if _is_constant(node)]
     return {name: _array(where, name, tensor) for name, tensor in tensors}
+
+
+CONSTANT_VALUES = ("value", "value_float", "value_floats", "value_int", "value_ints")
+"""Attributes in which a Constant node may hold its numbers."""
 
 
 def _is_constant(node: onnx.NodeProto) -> bool:
     """Whether a node is an initializer in disguise."""
-    tensor = any(item.name == "value" for item in node.attribute)
-    return tensor and node.op_type == "Constant" and node.domain in STANDARD_DOMAINS and len(node.output) == 1
+    held = [item for item in node.attribute if item.name in CONSTANT_VALUES]
+    constant = node.op_type == "Constant" and node.domain in STANDARD_DOMAINS
+    return constant and len(held) == len(node.output) == 1
+
+
+def _held(node: onnx.NodeProto) -> onnx.TensorProto:
+    """The tensor of a Constant node: its own, or its numbers as float32 or int64, as ONNX says."""
+    from onnx import helper, numpy_helper
+
+    held = next(item for item in node.attribute if item.name in CONSTANT_VALUES)
+    if held.name == "value":
+        return cast("onnx.TensorProto", held.t)
+    kind = np.float32 if "float" in held.name else np.int64
+    return numpy_helper.from_array(np.asarray(helper.get_attribute_value(held), kind))
 
 
 def _array(where: str, name: str, tensor: onnx.TensorProto) -> Array:

@@ -2,7 +2,8 @@
 //
 //   acc <- (first ? 0 : acc << shift) + bias - 2 * sum_ij 2^(i+j) * popcount(act_i xor weight_j)
 //
-// bias is n * (2^lanes_a - 1) * (2^lanes_w - 1), the same for a whole column. Cycle 0: operands; 1: counts; 2: sum; 3: accumulator.
+// bias is n * (2^lanes_a - 1) * (2^lanes_w - 1), the same for a whole column. Cycle 0: operands; then one or two cycles each for
+// counts, sum and accumulator. A second one cuts the path of the first in the middle.
 module pe #(
   parameter int unsigned Width = 64,
   parameter int unsigned LanesA = 1,
@@ -10,31 +11,41 @@ module pe #(
   parameter int unsigned AccBits = 32,
   parameter int unsigned BiasBits = 16,
   parameter int unsigned ShiftMax = 1,
-  // Bit s: a shift by s places is ever asked for. Anything else would be a barrel shifter that nobody uses.
-  parameter logic [ShiftMax:0] ShiftMask = 2'b11
+  parameter logic [ShiftMax:0] ShiftMask = 2'b11,
+  parameter int unsigned CountStages = 1,
+  parameter int unsigned SumStages = 1,
+  parameter int unsigned AccStages = 1
 ) (
   input  logic                      clk_i,
   input  logic [LanesA*Width-1:0]   act_i,
   input  logic [LanesW*Width-1:0]   weight_i,
+  // CountStages - 1 cycles later.
   input  logic [LanesA-1:0]         act_en_i,
   input  logic [LanesW-1:0]         weight_en_i,
-  // One cycle later.
+  // CountStages + SumStages - 1 cycles later.
   input  logic signed [BiasBits-1:0] bias_i,
   input  logic                      valid_i,
-  // Two cycles later.
+  // CountStages + SumStages cycles later, and once more a cycle behind.
   input  logic                      accumulate_i,
   input  logic                      first_i,
   input  logic [ShiftMax:0]         shift_i,
+  input  logic                      late_accumulate_i,
+  input  logic                      late_first_i,
+  input  logic [ShiftMax:0]         late_shift_i,
   output logic signed [AccBits-1:0] acc_o
 );
+  localparam int unsigned Branches = LanesA * LanesW;
   localparam int unsigned CountW = $clog2(Width + 1);
   localparam int unsigned SumW = BiasBits;
+  // All levels of the popcount but the lowest, on the other side of the register: it has 1 + log3 of its bits.
+  localparam int unsigned Behind = CountStages == 1 ? 0 : Width < 32 ? 1 : Width < 95 ? 2 : Width < 284 ? 3 : 4;
 
-  logic [LanesA*LanesW*CountW-1:0] count_q;
+  logic [Branches*CountW-1:0] count_q;
   for (genvar i = 0; i < LanesA; i++) begin : gen_act
     for (genvar j = 0; j < LanesW; j++) begin : gen_weight
       logic [CountW-1:0] count;
-      popcount #(.Width(Width)) u_popcount (
+      popcount #(.Width(Width), .Behind(Behind)) u_popcount (
+        .clk_i,
         .bits_i (act_i[i*Width+:Width] ^ weight_i[j*Width+:Width]),
         .count_o(count)
       );
@@ -45,23 +56,42 @@ module pe #(
   end
 
   logic signed [SumW-1:0] weighted, sum_q;
-  always_comb begin
-    weighted = '0;
-    for (int unsigned i = 0; i < LanesA; i++) begin
-      for (int unsigned j = 0; j < LanesW; j++) begin
-        weighted = weighted + (SumW'(count_q[(i*LanesW+j)*CountW+:CountW]) << (i + j));
+  if (SumStages == 1) begin : gen_whole
+    always_comb begin
+      weighted = '0;
+      for (int unsigned i = 0; i < LanesA; i++) begin
+        for (int unsigned j = 0; j < LanesW; j++) begin
+          weighted = weighted + (SumW'(count_q[(i*LanesW+j)*CountW+:CountW]) << (i + j));
+        end
       end
+    end
+  end else begin : gen_parts
+    // First the branches of one lane, of which there are more on the other side; then those sums.
+    localparam int unsigned Inner = LanesA < LanesW ? LanesA : LanesW;
+    localparam int unsigned Parts = Branches / Inner;
+    localparam int unsigned PartW = $clog2(Width * (2 ** Inner - 1) + 1);
+    logic [Parts*PartW-1:0] part, part_q;
+    always_comb begin
+      part = '0;
+      for (int unsigned p = 0; p < Parts; p++) begin
+        for (int unsigned b = 0; b < Inner; b++) begin
+          part[p*PartW+:PartW] = part[p*PartW+:PartW]
+              + (PartW'(count_q[(LanesA < LanesW ? b*LanesW+p : p*LanesW+b)*CountW+:CountW]) << b);
+        end
+      end
+    end
+    always_ff @(posedge clk_i) part_q <= part;
+    always_comb begin
+      weighted = '0;
+      for (int unsigned p = 0; p < Parts; p++) weighted = weighted + (SumW'(part_q[p*PartW+:PartW]) << p);
     end
   end
   always_ff @(posedge clk_i) sum_q <= valid_i ? bias_i - (weighted <<< 1) : '0;
 
-  logic signed [AccBits-1:0] acc_q, shifted;
-  always_comb begin
-    shifted = '0;
-    for (int unsigned s = 0; s <= ShiftMax; s++) begin
-      if (ShiftMask[s] && shift_i[s] && !first_i) shifted = shifted | (acc_q <<< s);
-    end
-  end
-  always_ff @(posedge clk_i) if (accumulate_i) acc_q <= shifted + AccBits'(sum_q);
-  assign acc_o = acc_q;
+  accumulator #(.AccBits(AccBits), .SumW(SumW), .Stages(AccStages), .ShiftMax(ShiftMax), .ShiftMask(ShiftMask)) u_accumulator (
+    .clk_i,
+    .sum_i(sum_q),
+    .accumulate_i, .first_i, .shift_i, .late_accumulate_i, .late_first_i, .late_shift_i,
+    .acc_o
+  );
 endmodule

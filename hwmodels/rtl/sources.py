@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 
 ENGINE = (
-    "popcount", "odd_code", "bank", "pe", "pe_mac", "plane_order", "tile_order", "sequencer", "columns", "grid", "vector_unit", "drain",
-    "post_unit", "axis_walker", "load_walker", "loader", "out_buffer", "writer", "controller", "arbiter", "engine",
+    "delay", "popcount", "accumulator", "odd_code", "bank", "pe", "pe_mac", "plane_order", "tile_order", "sequencer", "columns", "grid",
+    "vector_unit", "drain", "post_unit", "axis_walker", "load_walker", "loader", "out_buffer", "writer", "controller", "arbiter", "engine",
 )  # fmt: skip
 TESTBENCH = "tb"
 PACKAGE = "dse_pkg.sv"

@@ -30,15 +30,18 @@ class Block:
     kind: str | None = None
 
 
+_STAGES = ("CountStages", "SumStages", "AccStages")
+
+
 def _pe(design: Design) -> dict[str, int]:
     known = parameters(design)
-    names = ("Width", "LanesA", "LanesW", "AccBits", "BiasBits", "ShiftMax")
+    names = ("Width", "LanesA", "LanesW", "AccBits", "BiasBits", "ShiftMax", *_STAGES)
     return {**{name: known[name] for name in names}, "ShiftMask": shift_mask(design)}
 
 
 def _pe_mac(design: Design) -> dict[str, int]:
     known = parameters(design)
-    return {name: known[name] for name in ("Width", "LanesA", "LanesW", "AccBits")}
+    return {name: known[name] for name in ("Width", "LanesA", "LanesW", "AccBits", *_STAGES)}
 
 
 def _weight_bank(design: Design) -> dict[str, int]:
@@ -114,8 +117,8 @@ class Point:
 
 
 KNOBS = (
-    "kind", "rows", "cols", "width", "lanes_a", "lanes_w", "max_act_bits", "max_weight_bits", "weight_depth", "act_depth",
-    "out_depth", "threshold_depth", "port_bits",
+    "kind", "rows", "cols", "width", "lanes_a", "lanes_w", "max_act_bits", "max_weight_bits", "count_stages",
+    "sum_stages", "acc_stages", "weight_depth", "act_depth", "out_depth", "threshold_depth", "port_bits",
 )  # fmt: skip
 """Knobs of a design that the RTL depends on, apart from the port's timing."""
 

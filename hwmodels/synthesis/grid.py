@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from hwmodels.design import Design
 from hwmodels.synthesis.blocks import Point
+
+Stages = Sequence[int]
 
 # width, lanes_a, lanes_w, max_act_bits, max_weight_bits, weight_depth (which gives the accumulator's width). Every width at least
 # twice, one behind the other: a fit that sees two thirds of the points has seen each width.
@@ -28,12 +30,20 @@ _MACS = (
     (8, 1, 1), (16, 1, 1), (16, 1, 2), (8, 2, 2), (32, 2, 2), (8, 1, 4), (16, 2, 4), (8, 3, 3), (16, 3, 3), (8, 4, 4),
     (16, 4, 4), (8, 8, 4), (8, 6, 6), (8, 8, 8),
 )  # fmt: skip
+# The same, and the stages of counts, sum and accumulator.
+_DEEP_PES = (
+    ((32, 1, 1, 4, 4, 1024), (2, 1, 1)), ((32, 1, 1, 4, 4, 1024), (1, 1, 2)), ((64, 1, 1, 2, 2, 256), (2, 1, 2)),
+    ((256, 1, 1, 2, 2, 1024), (2, 1, 2)), ((16, 1, 1, 8, 8, 1024), (2, 1, 2)), ((8, 2, 2, 2, 2, 256), (1, 2, 2)),
+    ((16, 4, 4, 4, 4, 1024), (1, 2, 1)), ((64, 2, 2, 2, 2, 1024), (2, 2, 2)),
+)  # fmt: skip
+_DEEP_MACS = (((8, 4, 4), (2, 1, 1)), ((8, 4, 4), (1, 2, 1)), ((8, 2, 2), (1, 2, 2)), ((8, 8, 4), (2, 2, 2)))
 # max_act_bits, weight_depth, threshold_depth
 _POSTS = ((1, 256, 16), (2, 1024, 32), (3, 256, 64), (4, 1024, 16), (6, 512, 32), (8, 1024, 32))
-# rows, cols, width, lanes_a, lanes_w, max bits, weight_depth, port_bits
+# rows, cols, width, lanes_a, lanes_w, max bits, weight_depth, port_bits, and stages where there are more than three
 _SHAPES = (
-    (4, 2, 16, 1, 1, 2, 256, 16), (8, 4, 16, 1, 1, 4, 1024, 32), (16, 2, 16, 2, 2, 2, 256, 64), (4, 8, 32, 1, 2, 2, 512, 32),
-    (8, 2, 32, 2, 4, 8, 1024, 16), (16, 8, 32, 1, 1, 1, 1024, 64), (8, 8, 64, 2, 1, 4, 1024, 64),
+    (4, 2, 16, 1, 1, 2, 256, 16), (8, 4, 16, 1, 1, 4, 1024, 32), (16, 2, 16, 2, 2, 2, 256, 64, 2, 2, 2),
+    (4, 8, 32, 1, 2, 2, 512, 32),
+    (8, 2, 32, 2, 4, 8, 1024, 16), (16, 8, 32, 1, 1, 1, 1024, 64), (8, 8, 64, 2, 1, 4, 1024, 64, 2, 1, 1),
 )  # fmt: skip
 # How many of the shapes each unit and the frame is synthesized for.
 _UNITS = {
@@ -47,7 +57,7 @@ _UNITS = {
     "grid": 7,
 }
 _FRAMES = 3
-_ENGINES = ((2, 2, 16, 1, 1, 1, 128, 16), (4, 4, 16, 1, 1, 2, 256, 32), (4, 4, 32, 2, 2, 2, 256, 32))
+_ENGINES = ((2, 2, 16, 1, 1, 1, 128, 16), (4, 4, 16, 1, 1, 2, 256, 32), (4, 4, 32, 2, 2, 2, 256, 32, 2, 1, 2))
 _MAC_ENGINES = ((4, 2, 16, 2, 2, 2, 256, 32),)
 # width, lanes, depth
 _BANKS = (
@@ -58,13 +68,19 @@ FPGA_ONLY = ("bank",)
 """Blocks that an ASIC does not synthesize: its memories are macros."""
 
 
-def _pe(width: int, lanes_a: int, lanes_w: int, act: int, weight: int, depth: int) -> Point:
+def _pe(width: int, lanes_a: int, lanes_w: int, act: int, weight: int, depth: int, stages: Stages = (1, 1, 1)) -> Point:
     design = replace(_alone(width, depth), lanes_a=lanes_a, lanes_w=lanes_w, max_act_bits=act, max_weight_bits=weight)
-    return Point("pe", design)
+    return Point("pe", _deep(design, stages))
 
 
-def _mac(width: int, act: int, weight: int) -> Point:
-    return Point("pe_mac", replace(_alone(width, 512), kind="mac", max_act_bits=act, max_weight_bits=weight))
+def _mac(width: int, act: int, weight: int, stages: Stages = (1, 1, 1)) -> Point:
+    design = replace(_alone(width, 512), kind="mac", max_act_bits=act, max_weight_bits=weight)
+    return Point("pe_mac", _deep(design, stages))
+
+
+def _deep(design: Design, stages: Stages) -> Design:
+    counts, sums, accumulators = stages
+    return replace(design, count_stages=counts, sum_stages=sums, acc_stages=accumulators)
 
 
 def _alone(width: int, depth: int) -> Design:
@@ -73,7 +89,7 @@ def _alone(width: int, depth: int) -> Design:
 
 
 def _whole(block: str, knobs: tuple[int, ...], kind: Literal["array", "mac"] = "array") -> Point:
-    rows, cols, width, lanes_a, lanes_w, bits, depth, port = knobs
+    rows, cols, width, lanes_a, lanes_w, bits, depth, port, *stages = knobs
     design = Design(
         kind=kind,
         rows=rows,
@@ -86,12 +102,14 @@ def _whole(block: str, knobs: tuple[int, ...], kind: Literal["array", "mac"] = "
         weight_depth=depth,
         port_bits=port,
     )
-    return Point(block, design)
+    return Point(block, _deep(design, stages or (1, 1, 1)))
 
 
 def _full() -> Iterator[Point]:
     yield from (_pe(*knobs) for knobs in _PES)
     yield from (_mac(*knobs) for knobs in _MACS)
+    yield from (_pe(*knobs, stages) for knobs, stages in _DEEP_PES)
+    yield from (_mac(*knobs, stages) for knobs, stages in _DEEP_MACS)
     for bits, depth, thresholds in _POSTS:
         yield Point("post_unit", Design(max_act_bits=bits, weight_depth=depth, threshold_depth=thresholds))
     for block, count in _UNITS.items():

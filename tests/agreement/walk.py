@@ -410,7 +410,9 @@ class Walk:
         stages = self.design.max_act_bits
         if self.seen.vector:
             return stages + 3 if self.seen.post else 2
-        return stages + 5
+        # Read, counts, sum, accumulator, move; and one write behind the post unit's stages.
+        in_pe = self.design.count_stages + self.design.sum_stages + self.design.acc_stages
+        return 1 + in_pe + 1 + stages
 
     def emit(self, result: Walked, position: Position, channel: int) -> None:
         """Into the output buffer, where positions beyond the map stay."""

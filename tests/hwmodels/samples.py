@@ -191,6 +191,9 @@ def random_design(rng: Random, *, bits: int = 4, least_depth: int = 16) -> Desig
         port_latency=rng.choice((0, 3, 20)),
         port_burst=rng.choice((1, 4, 16)),
         dataflow=rng.choice(("weight", "activation", "best")),
+        count_stages=rng.choice((1, 2)),
+        sum_stages=rng.choice((1, 2)),
+        acc_stages=rng.choice((1, 2)),
     )
 
 

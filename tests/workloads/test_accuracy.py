@@ -45,7 +45,7 @@ def test_unknown_networks_have_no_number() -> None:
 
 
 def test_detection_was_measured_at_5_6_and_8_bits_only() -> None:
-    rows = [cited("resnet18_ssd", bits, bits) for bits in range(1, 9)]
+    rows = [cited("ssd_resnet18", bits, bits) for bits in range(1, 9)]
     assert [row.value if row else None for row in rows] == [None, None, None, None, 0.5423, 0.6131, None, 0.6351]
     assert all(row.source == TABLE_4 for row in rows if row)
 

@@ -426,6 +426,19 @@ def test_constants_may_be_nodes_and_unused_nodes_are_ignored(tmp_path: Path) -> 
     assert len(load(builder, tmp_path).network.nodes) == 3
 
 
+@pytest.mark.parametrize(("form", "held"), [("value_float", 0.25), ("value_floats", [0.25]), ("value_int", 2)])
+def test_constants_may_be_plain_numbers(form: str, held: Any, tmp_path: Path) -> None:
+    plain, tensor = small(), small()
+    for builder in (plain, tensor):
+        builder.constants.remove(next(item for item in builder.constants if item.name == "act_scale"))
+    plain.nodes.insert(0, helper.make_node("Constant", [], ["number"], **{form: held}))
+    plain.nodes.insert(1, helper.make_node("Cast", ["number"], ["act_scale"], to=TensorProto.FLOAT))
+    tensor.constant("act_scale", held)
+    image = np.random.default_rng(0).uniform(-1, 1, (2, 2, 4, 4)).astype(np.float32)
+    found, wanted = (run(load(builder, tmp_path), image).outputs for builder in (plain, tensor))
+    assert np.array_equal(found, wanted)
+
+
 def test_nodes_may_stand_in_any_order(tmp_path: Path) -> None:
     builder = small()
     sorted_network = load(builder, tmp_path).network

@@ -16,7 +16,7 @@ SMALL = Design(rows=4, cols=2, width=16, port_bits=16)
 
 
 def test_a_point_reads_only_what_its_top_is_made_of() -> None:
-    assert list(Point("pe", SMALL).files()) == ["popcount.sv", "pe.sv"]
+    assert list(Point("pe", SMALL).files()) == ["popcount.sv", "accumulator.sv", "pe.sv"]
     assert list(Point("drain", SMALL).files()) == ["dse_pkg.sv", "drain.sv"]
     frame = Point("frame", SMALL)
     assert "popcount.sv" not in frame.files()
