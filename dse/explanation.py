@@ -17,6 +17,7 @@ from hwmodels.design import Design
 from hwmodels.macro_model import MacroModel
 from hwmodels.models import Evaluation, evaluate
 from hwmodels.pricing import Build, Term, area_terms, banks, energy_terms, resource_terms
+from hwmodels.structure import UNEVEN
 from hwmodels.technology import Technology
 from workloads.files import network_from_header
 from workloads.network import Network
@@ -210,12 +211,18 @@ def _constant_table(terms: Sequence[Term], node: Technology) -> pd.DataFrame:
 
 
 def _coefficients(fit: Fit) -> list[dict[str, object]]:
-    """What one of each feature takes, by unit of the engine."""
+    """What one of each feature takes, by unit of the engine; and what a bit takes beside them, where synthesis is not smooth."""
     source = f"fitted to synthesis, see characterization/{fit.target}.csv"
-    return [
-        {"name": f"{unit}, {feature}", "value": value, "unit": resource.removeprefix("area_"), "source": source}
+    smooth = [
+        (f"{unit}, {feature}", value, resource.removeprefix("area_"))
         for resource, units in fit.coefficients.items()
         for unit, features in units.items()
         for feature, value in features.items()
         if value > 0
     ]
+    beside = [
+        (f"{unit}, {UNEVEN[unit].words(place)}, beside its structure", luts, "lut")
+        for unit, table in fit.uneven.items()
+        for place, luts in zip(table.places, table.luts, strict=True)
+    ]
+    return [{"name": name, "value": value, "unit": unit, "source": source} for name, value, unit in (*smooth, *beside)]

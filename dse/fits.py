@@ -1,4 +1,4 @@
-"""How far the fitted areas are from synthesis on designs that the fit never saw: a third held out, and the largest ones."""
+"""How far the fitted areas are from synthesis on designs that the fit never saw: a third held out, the largest, and whole widths."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import numpy as np
 import pandas as pd
 
 from hwmodels.areas import PARTS, RESOURCES, fit, measured
-from hwmodels.structure import UNITS
+from hwmodels.structure import UNEVEN, UNITS
 from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
 
-COLUMNS = ("target", "resource", "block", "points", "median", "p95", "worst", "worst_largest")
+COLUMNS = ("target", "resource", "block", "points", "median", "p95", "worst", "worst_largest", "worst_unseen")
 BLOCKS = (*(unit for unit in UNITS if unit != "glue"), "frame", "engine")
 THIRDS = 3
 
 
 def fit_table(table: Table) -> pd.DataFrame:
-    """Relative errors by resource and block: of points held out, each in one of three fits, and of the largest third of
-    every block predicted from the smaller two; NaN where the block has too few points to hold any out. Empty without a fit."""
+    """Relative errors by resource and block: of points held out, each in one of three fits; of the largest third of every block
+    predicted from the smaller two; of PEs whose width (of multipliers: code widths) no other point has. NaN where the block has
+    too few points to hold any out. Empty without a fit."""
     return pd.DataFrame(list(_rows(table)), columns=list(COLUMNS))
 
 
@@ -32,13 +33,15 @@ def _rows(table: Table) -> Iterator[dict[str, object]]:
     if not set(BLOCKS) <= {row.point.block for row in rows}:
         return
     for resource in RESOURCES[table.head["kind"]]:
-        held, large = _held_out(table, rows, resource), _extrapolated(table, rows, resource)
+        held, large, unseen = (find(table, rows, resource) for find in (_held_out, _extrapolated, _unseen))
         for block in BLOCKS:
             if errors := held.get(block):
-                yield _row(table, resource, block, errors, large.get(block, []))
+                yield _row(table, resource, block, errors, large.get(block, []), unseen.get(block, []))
 
 
-def _row(table: Table, resource: str, block: str, errors: Sequence[float], large: Sequence[float]) -> dict[str, object]:
+def _row(
+    table: Table, resource: str, block: str, errors: Sequence[float], large: Sequence[float], unseen: Sequence[float]
+) -> dict[str, object]:
     sizes = np.abs(errors)
     return {
         "target": table.head["target"],
@@ -48,8 +51,13 @@ def _row(table: Table, resource: str, block: str, errors: Sequence[float], large
         "median": float(np.median(sizes)),
         "p95": float(np.percentile(sizes, 95)),
         "worst": float(sizes.max()),
-        "worst_largest": float(np.abs(large).max()) if large else float("nan"),
+        "worst_largest": _worst(large),
+        "worst_unseen": _worst(unseen),
     }
+
+
+def _worst(errors: Sequence[float]) -> float:
+    return float(np.abs(errors).max()) if errors else float("nan")
 
 
 def _held_out(table: Table, rows: Sequence[Row], resource: str) -> dict[str, list[float]]:
@@ -80,6 +88,18 @@ def _extrapolated(table: Table, rows: Sequence[Row], resource: str) -> dict[str,
     return found
 
 
+def _unseen(table: Table, rows: Sequence[Row], resource: str) -> dict[str, list[float]]:
+    """Errors of PEs by a fit that has no point of their width, or code widths, at all; those at either end are extrapolated."""
+    found: dict[str, list[float]] = {}
+    for block, tabulated in UNEVEN.items():
+        points = [row for row in rows if row.point.block == block]
+        places = [float(tabulated.place(row.point.design)) for row in points]
+        for here in sorted(set(places)):
+            out = [row for row, place in zip(points, places, strict=True) if place == here]
+            _collect(found, table, rows, out, resource)
+    return found
+
+
 def _enough(row: Row, many: int) -> bool:
     """Whether points of a block can be held out: three of a unit; two of the frame or engine, which are fitted together."""
     return many >= (2 if row.point.block in PARTS else THIRDS)
@@ -88,7 +108,8 @@ def _enough(row: Row, many: int) -> bool:
 def _collect(
     found: dict[str, list[float]], table: Table, rows: Sequence[Row], out: Sequence[Row], resource: str
 ) -> None:
-    model = fit(table, [row for row in rows if row not in out])
+    hidden = {id(row) for row in out}
+    model = fit(table, [row for row in rows if id(row) not in hidden])
     for row in out:
         actual = measured(row, resource)
         if actual > 0 and row.point.block in BLOCKS:

@@ -66,8 +66,8 @@ class Fit:
         smooth = sum(value * found[name] for name, value in UNITS[unit](k).items() if name in found)
         if resource != "lut" or unit not in self.uneven:
             return smooth
-        place, bits = UNEVEN[unit]
-        return smooth + bits(k) * self.uneven[unit].at(place(k))
+        table = UNEVEN[unit]
+        return smooth + table.bits(k) * self.uneven[unit].at(table.place(k))
 
     def block(self, resource: str, block: str, k: Machine) -> Number:
         """The same of a block of the characterization: a unit, the frame, or a whole engine without its memories."""
@@ -102,7 +102,9 @@ def fit(table: Table, rows: Iterable[Row] | None = None) -> Fit:
     chosen = [row for row in (table.rows if rows is None else rows) if row.status == "done"]
     target, resources = table.head["target"], RESOURCES[table.head["kind"]]
     points = _by_unit(chosen, target)
-    coefficients = {resource: {unit: _smooth(unit, resource, points[unit]) for unit in points} for resource in resources}
+    coefficients = {
+        resource: {unit: _smooth(unit, resource, points[unit]) for unit in points} for resource in resources
+    }
     uneven: dict[str, Uneven] = {}
     for unit in UNEVEN if "lut" in resources else ():
         coefficients["lut"][unit], uneven[unit] = _uneven(unit, points[unit])
@@ -115,7 +117,9 @@ def _by_unit(rows: Sequence[Row], target: str) -> dict[str, list[Row]]:
     found = {unit: [row for row in rows if row.point.block == unit] for unit in UNITS if unit != "glue"}
     missing = [unit for unit, points in found.items() if not points]
     if missing:
-        raise ValueError(f"target {target}: a fit needs a finished point of every unit, but there is none of {missing[0]}")
+        raise ValueError(
+            f"target {target}: a fit needs a finished point of every unit, but there is none of {missing[0]}"
+        )
     if not any(row.point.block in PARTS for row in rows):
         raise ValueError(f"target {target}: a fit needs a finished frame or engine, but there is none")
     return found
@@ -148,10 +152,10 @@ def _uneven(unit: str, rows: Sequence[Row]) -> tuple[dict[str, float], Uneven]:
     """
     values = np.array([measured(row, "lut") for row in rows])
     names, matrix = _features(unit, "lut", rows)
-    place, bits = UNEVEN[unit]
-    at = np.array([float(place(row.point.design)) for row in rows])
+    designs, table = [row.point.design for row in rows], UNEVEN[unit]
+    at = np.array([float(table.place(design)) for design in designs])
     places = np.unique(at)
-    beside = np.array([bits(row.point.design) * (places == here) for row, here in zip(rows, at, strict=True)])
+    beside = np.array([table.bits(design) * (places == here) for design, here in zip(designs, at, strict=True)])
     known = np.hstack([matrix, beside, -beside]) / values[:, None]
     stiff = STIFFNESS * np.hstack([np.zeros((len(places), len(names))), np.eye(len(places)), -np.eye(len(places))])
     found = non_negative(np.vstack([known, stiff]), np.concatenate([np.ones(len(rows)), np.zeros(len(places))]))

@@ -7,6 +7,7 @@ Every function takes one design (`Design`) or many (`hwmodels.knobs.Knobs`) and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -228,22 +229,31 @@ def _unread_bits(k: Machine) -> Number:
     return 2 * COUNT_BITS - addresses + np.where(k.rows == k.width, COUNT_BITS, 0)
 
 
-def width_of(k: Machine) -> Number:
-    """What LUTs of a popcount are tabulated by."""
-    return k.width
+@dataclass(frozen=True, slots=True)
+class Tabulated:
+    """A unit whose LUTs are not smooth: the place in its table, how many bits of xnor or partial products, and a place in words."""
+
+    place: Callable[[Machine], Number]
+    bits: Callable[[Machine], Number]
+    words: Callable[[float], str]
 
 
-def code_rank(k: Machine) -> Number:
-    """What LUTs of a product are tabulated by: codes in the order of the wider one, then of the narrower one."""
+def _code_rank(k: Machine) -> Number:
+    """Pairs of code widths in the order of the wider one, then of the narrower one."""
     m, n = k.max_act_bits, k.max_weight_bits
-    return 8 * np.maximum(m, n) + np.minimum(m, n)
+    return 16 * np.maximum(m, n) + np.minimum(m, n)
 
 
-UNEVEN: Mapping[str, tuple[Callable[[Machine], Number], Callable[[Machine], Number]]] = {
-    "pe": (width_of, lambda k: k.lanes_a * k.lanes_w * k.width),
-    "pe_mac": (code_rank, lambda k: k.width * k.max_act_bits * k.max_weight_bits),
+UNEVEN: Mapping[str, Tabulated] = {
+    "pe": Tabulated(
+        lambda k: k.width, lambda k: k.lanes_a * k.lanes_w * k.width, lambda place: f"xnor bit at width {place:g}"
+    ),
+    "pe_mac": Tabulated(
+        _code_rank,
+        lambda k: k.width * k.max_act_bits * k.max_weight_bits,
+        lambda place: f"partial product of {place // 16:g} x {place % 16:g} bits",
+    ),
 }
-"""Units whose LUTs are not smooth: by what they are tabulated, and how many bits of xnor, or partial products, they have."""
 
 
 UNITS: Mapping[str, Callable[[Machine], Features]] = {

@@ -41,7 +41,9 @@ def _items(body: str) -> dict[str, str]:
     while body[start:].strip():
         found = ITEM.match(body, start)
         if found is None:
-            raise ValueError(f"package: must hold constants and packed structs, but there is {body[start:].split(';')[0].strip()!r}")
+            raise ValueError(
+                f"package: must hold constants and packed structs, but there is {body[start:].split(';')[0].strip()!r}"
+            )
         items[found[1] or found[2]] = found[0].strip()
         start = found.end()
     return items

@@ -36,7 +36,6 @@ _XILINX_LUTRAM = {
 }  # fmt: skip
 
 
-
 def _xilinx(family: str) -> tuple[str, ...]:
     """`synth_xilinx` without the 1.6 MB of cells that nothing maps to, which are half of a small point's time: the counts are equal.
 

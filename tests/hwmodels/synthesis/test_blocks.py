@@ -47,7 +47,9 @@ def test_blocks_that_do_not_fit_the_design_are_refused() -> None:
 
 
 def test_a_table_reads_what_it_wrote() -> None:
-    rows = [Row(point, DONE, Counts(lut=7, area_um2=1.25), 0.5, 0.25, point.digest("x")) for point in plan("small", "fpga")]
+    rows = [
+        Row(point, DONE, Counts(lut=7, area_um2=1.25), 0.5, 0.25, point.digest("x")) for point in plan("small", "fpga")
+    ]
     text = head_text(dict.fromkeys(HEAD, "word")) + "".join(row_text(row) for row in rows)
     assert parse_table(text, "t").rows == tuple(
         replace(row, point=Point(row.point.block, design_of(row.cells()))) for row in rows
