@@ -10,19 +10,21 @@ import pandas as pd
 from hwmodels.areas import RESOURCES, Fit, fitted, measured
 from hwmodels.design import Design
 from hwmodels.synthesis.table import Table, shipped_table
+from hwmodels.technology import TECHNOLOGIES
 
 BITS = ((1, 1), (1, 2), (2, 2), (1, 4), (2, 4), (3, 3), (4, 4), (4, 8), (8, 8))
 WEIGHT_DEPTH = 512
 
 
 def crossover(target: str, *, width: int = 16, bits: Sequence[tuple[int, int]] = BITS) -> pd.DataFrame:
-    """One row per M x K: area (or LUTs) of three PEs that do `width` products, at the fit of a target.
+    """One row per M x K: area (or LUTs) of three PEs that do `width` products, at the fit of a target, or of a technology that has one.
 
     mac: one multiplier PE. parallel: one xnor-popcount PE with M x K lanes, the same products a cycle. serial: M x K PEs of one
     lane, the same products in M x K cycles each. `smallest` names the least; `outside_fit` says that no such PE was synthesized.
     Raises ValueError for a target without a fit.
     """
-    model, resource = fitted(target), RESOURCES[shipped_table(target).head["kind"]][0]
+    found = TECHNOLOGIES[target].fit if target in TECHNOLOGIES else target
+    model, resource = fitted(found), RESOURCES[shipped_table(found).head["kind"]][0]
     return pd.DataFrame([_row(model, resource, width, m, k) for m, k in bits])
 
 

@@ -28,6 +28,36 @@ def shipped_fits() -> pd.DataFrame:
     return pd.concat([fit_table(shipped_table(name)) for name in shipped()], ignore_index=True)
 
 
+def shipped_overview() -> pd.DataFrame:
+    """Every table that comes with the package: its tool, points, and the CPU minutes of Yosys for all of them."""
+    return pd.DataFrame([_overview(shipped_table(name)) for name in shipped()])
+
+
+def width_steps(table: Table) -> pd.DataFrame:
+    """What a PE costs against one that is a bit narrower: the dearest and the cheapest step of a table with neighbouring widths.
+
+    A width far out of line is a defect that no functional test sees, such as a shifter that synthesis cannot rule out.
+    """
+    target, resource = table.head["target"], RESOURCES[table.head["kind"]][0]
+    single = [row for row in table.done("pe") if row.point.design.lanes_a * row.point.design.lanes_w == 1]
+    sizes = {row.point.design.width: measured(row, resource) for row in single}
+    steps = {width: sizes[width] / sizes[width - 1] - 1 for width in sizes if width - 1 in sizes}
+    ends = [extreme(steps, key=lambda width: steps[width]) for extreme in (max, min) if steps]
+    found = [(target, resource, width, steps[width], len(steps)) for width in ends]
+    return pd.DataFrame(found, columns=["target", "resource", "to_width", "step", "steps"])
+
+
+def _overview(table: Table) -> dict[str, object]:
+    done = [row for row in table.rows if row.status == DONE]
+    return {
+        "target": table.head["target"],
+        "origin": table.head["origin"],
+        "tool": table.head["tool"],
+        "points": len(done),
+        "cpu_min": sum(row.cpu_s for row in done) / 60,
+    }
+
+
 def _rows(table: Table) -> Iterator[dict[str, object]]:
     rows = [row for row in table.rows if row.status == DONE]
     if not set(BLOCKS) <= {row.point.block for row in rows}:

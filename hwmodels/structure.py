@@ -158,6 +158,7 @@ def grid(k: Machine) -> Features:
         REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k) + _later_bits(k),
         "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
         "padded bit": k.cols * k.act_lanes * k.width,
+        "masked bit": k.width,
         CONSTANT: _one(k),
     }
 
@@ -177,6 +178,7 @@ def vector_unit(k: Machine) -> Features:
     return {
         REGISTER: 2 * lane_bits + k.width * k.max_act_bits,
         "lane bit": lane_bits,
+        "shifted lane bit": np.maximum(k.width - k.rows, 0) * lane_bits // k.width,
         "plane bit": k.width * k.max_act_bits,
         "column bit": (k.cols - 1) * k.act_lanes * k.width,
         CONSTANT: _one(k),

@@ -116,7 +116,9 @@ def characterize(
     liberty: Annotated[
         list[Path] | None, typer.Option(help="Standard cells (.lib or .lib.gz) to synthesize for; repeat it.")
     ] = None,
-    points: Annotated[str, typer.Option(help="full, enough to fit, or small, to try a target.")] = "full",
+    points: Annotated[
+        str, typer.Option(help="full, enough to fit; small, to try a target; widths, PEs of neighbouring widths.")
+    ] = "full",
     workers: Workers = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the table that is there.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that a point may take.")] = 900.0,
@@ -127,7 +129,7 @@ def characterize(
 ) -> None:
     """Synthesize the engine and its blocks for a target, and fit areas to what came out."""
     from dse.characterize import characterize as run_characterize
-    from dse.fits import fit_table
+    from dse.fits import fit_table, width_steps
     from hwmodels.synthesis.yosys import ToolError
 
     try:
@@ -139,9 +141,12 @@ def characterize(
     except ToolError as error:
         fail(str(error), 2)
     if as_json:
-        print_json({**done.summary, "errors": records(fit_table(done.table))})
+        tables = {"errors": fit_table(done.table), "steps": width_steps(done.table)}
+        print_json({**done.summary, **{name: records(table) for name, table in tables.items()}})
     else:
-        print_table(fit_table(done.table), False)
+        for table in (fit_table(done.table), width_steps(done.table)):
+            if len(table):
+                print_table(table, False)
         print(done.words)
     if done.failed:
         raise typer.Exit(1)
@@ -170,7 +175,9 @@ def validate(
             print_table(agreements, False)
             print()
         if fits is not None:
-            print("fitted to synthesis: relative errors on points held out, and on the largest from the smaller ones")
+            print(
+                "fitted to synthesis: relative errors on points held out, on the largest from the smaller ones, and at widths without a point"
+            )
             print_table(fits, False)
             print()
         print_table(machines, False, PUBLISHED_COLUMNS)

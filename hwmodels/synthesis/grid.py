@@ -19,8 +19,9 @@ _PES = (
     (16, 8, 1, 8, 8, 512), (16, 8, 8, 8, 8, 512),
     (24, 1, 1, 2, 2, 256), (24, 1, 3, 3, 3, 512),
     (32, 1, 1, 4, 4, 1024), (32, 1, 1, 8, 8, 256), (32, 1, 3, 3, 3, 512), (32, 2, 2, 4, 4, 512), (32, 4, 2, 8, 8, 1024),
+    (32, 1, 2, 4, 4, 512),
     (48, 1, 1, 1, 1, 512), (48, 2, 2, 4, 4, 512),
-    (64, 1, 1, 2, 2, 256), (64, 1, 1, 8, 8, 1024), (64, 2, 2, 2, 2, 1024), (64, 1, 4, 4, 4, 512),
+    (64, 1, 1, 2, 2, 256), (64, 1, 1, 8, 8, 1024), (64, 2, 2, 2, 2, 1024), (64, 1, 4, 4, 4, 512), (64, 2, 1, 4, 4, 256),
     (96, 1, 1, 2, 2, 256), (96, 1, 1, 8, 8, 1024),
     (128, 1, 1, 4, 4, 512), (128, 2, 2, 2, 2, 512),
     (256, 1, 1, 2, 2, 1024), (256, 1, 1, 4, 4, 512),
@@ -47,9 +48,9 @@ _SHAPES = (
 )  # fmt: skip
 # How many of the shapes each unit and the frame is synthesized for.
 _UNITS = {
-    "vector_unit": 5,
-    "writer": 5,
-    "sequencer": 3,
+    "vector_unit": 7,
+    "writer": 6,
+    "sequencer": 4,
     "loader": 2,
     "columns": 2,
     "controller": 1,
@@ -132,7 +133,15 @@ def _small() -> Iterator[Point]:
 
 SMALL: Mapping[str, int] = {"pe": 4, "pe_mac": 2, "post_unit": 2, "bank": 2}
 
-PLANS = {"full": _full, "small": _small}
+WIDTHS = range(24, 48)
+
+
+def _widths() -> Iterator[Point]:
+    """PEs of neighbouring widths and nothing else that differs: none may cost out of line with the next."""
+    yield from (_pe(width, 1, 1, 4, 4, 512) for width in WIDTHS)
+
+
+PLANS = {"full": _full, "small": _small, "widths": _widths}
 """How many points a run takes, by its name."""
 
 

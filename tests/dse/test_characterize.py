@@ -171,7 +171,7 @@ def test_bad_input_is_one_line(dse_command: Dse, tmp_path: Path) -> None:
         (("toy", "--liberty", "toy.lib"), "must hold flip-flops"),
         (("toy", "--liberty", "cut.lib"), "must be a whole liberty file"),
         (("xc7", "--liberty", "toy.lib"), "is an FPGA family and takes no liberty file"),
-        (("xc7", "--points", "many"), "points must be one of full, small"),
+        (("xc7", "--points", "many"), "points must be one of full, small, widths"),
         (("xc7", "--yosys", "vivado"), "yosys must be one of path, pyosys, yowasp"),
     ):
         refused(dse_command("characterize", *words, "-o", "table.csv"), fragment)

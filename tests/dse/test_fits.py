@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from dse.crossover import crossover, measured_pairs
-from dse.fits import BLOCKS, fit_table, shipped_fits
+from dse.fits import BLOCKS, fit_table, shipped_fits, width_steps
 from hwmodels.areas import RESOURCES
-from hwmodels.synthesis.table import Table, shipped, shipped_table
+from hwmodels.synthesis.counts import Counts
+from hwmodels.synthesis.grid import plan
+from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,18 @@ def test_areas_are_as_near_as_the_documentation_says(block: str, fits: pd.DataFr
     median, worst = LIMITS[block]
     assert (found["median"] <= median).all()
     assert (found["worst"] <= worst).all()
+
+
+def test_a_width_out_of_line_is_found() -> None:
+    rows = [
+        Row(point, DONE, Counts(lut=2 * point.design.width + (300 if point.design.width == 33 else 0)), 0.0, 0.0, "")
+        for point in plan("widths", "fpga")
+    ]
+    table = width_steps(Table({"target": "toy", "kind": "fpga"}, tuple(rows)))
+    assert table["to_width"].tolist() == [33, 34]
+    assert table["step"].tolist() == pytest.approx([366 / 64 - 1, 68 / 366 - 1])
+    assert table["steps"].tolist() == [23, 23]
+    assert width_steps(Table({"target": "toy", "kind": "fpga"}, ())).empty
 
 
 def test_a_table_without_every_block_has_no_fit() -> None:

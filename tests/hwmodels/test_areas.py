@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from hwmodels.areas import PARTS, RANGE, RESOURCES, fit, fitted, measured, non_negative
+from hwmodels.areas import PARTS, RANGE, RESOURCES, Fit, Uneven, fit, fitted, measured, non_negative
 from hwmodels.design import Design
-from hwmodels.structure import UNITS, counts
+from hwmodels.structure import REGISTER, UNEVEN, UNITS, counts
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
 from hwmodels.synthesis.table import DONE, HEAD, Row, Table, shipped, shipped_table
@@ -58,6 +58,51 @@ def test_known_costs_are_found_again() -> None:
     for row in table.rows:
         predicted = float(found.block("area_um2", row.point.block, row.point.design))
         assert predicted == pytest.approx(measured(row, "area_um2"), rel=1e-6), row.point.name
+
+
+def uneven_table() -> Table:
+    """LUTs of 2 a feature, and beside them at every other width one more an xnor bit, at other code widths half a partial product."""
+    rows = []
+    for point in plan("full", "fpga"):
+        units = counts(point.design) if point.block in PARTS else {point.block: 1}
+        named = {unit: many for unit, many in units.items() if unit in PARTS.get(point.block, units) and unit in UNITS}
+        luts = sum(
+            many
+            * (
+                float(sum(2 * value for name, value in UNITS[unit](point.design).items() if name != REGISTER))
+                + beside(unit, point.design)
+            )
+            for unit, many in named.items()
+            if unit != "glue"
+        )
+        rows.append(Row(point, DONE, Counts(lut=round(luts), ff=1), 0.0, 0.0, ""))
+    return Table({**dict.fromkeys(HEAD, ""), "target": "uneven", "kind": "fpga"}, tuple(rows))
+
+
+def beside(unit: str, design: Design) -> float:
+    """What the table alone can know."""
+    if unit not in UNEVEN:
+        return 0.0
+    dear = int(UNEVEN[unit].place(design)) % 48 == 0
+    return float(dear * (1.0 if unit == "pe" else 0.5) * UNEVEN[unit].bits(design))
+
+
+def test_what_is_not_smooth_comes_from_the_table() -> None:
+    table = uneven_table()
+    found = fit(table)
+    for row in table.rows:
+        if row.point.block in UNEVEN:
+            predicted = float(found.block("lut", row.point.block, row.point.design))
+            assert predicted == pytest.approx(measured(row, "lut"), rel=0.02), row.point.name
+
+
+def test_between_the_places_of_a_table_it_is_linear_and_beyond_them_the_same() -> None:
+    uneven = Uneven((8.0, 16.0), (1.0, 3.0))
+    assert uneven.at(np.array([4, 8, 10, 16, 64])).tolist() == [1.0, 1.0, 1.5, 3.0, 3.0]
+    found = Fit("t", {"lut": {"pe": {"branch": 5.0}}, "ff": {"pe": {}}}, {"pe": uneven}, {})
+    design = Design(rows=10, width=10, port_bits=10, lanes_a=2)
+    assert found.unit("lut", "pe", design) == 2 * 5.0 + 2 * 10 * 1.5
+    assert found.unit("ff", "pe", design) == 0
 
 
 def test_a_fit_needs_every_unit() -> None:
