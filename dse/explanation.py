@@ -221,8 +221,9 @@ def _coefficients(fit: Fit) -> list[dict[str, object]]:
         if value > 0
     ]
     beside = [
-        (f"{unit}, {UNEVEN[unit].words(place)}, beside its structure", luts, "lut")
-        for unit, table in fit.uneven.items()
-        for place, luts in zip(table.places, table.luts, strict=True)
+        (f"{unit}, {UNEVEN[unit].words(place)}, beside its structure", amount, resource.removeprefix("area_"))
+        for resource, units in fit.uneven.items()
+        for unit, table in units.items()
+        for place, amount in zip(table.places, table.amounts, strict=True)
     ]
     return [{"name": name, "value": value, "unit": unit, "source": source} for name, value, unit in (*smooth, *beside)]

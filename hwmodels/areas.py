@@ -4,9 +4,9 @@ The coefficients are least squares, relative to what was measured, over the poin
 itself and none negative, then `glue` over the engines and frames less the units in them, of either sign, because units share
 registers when an engine is flattened.
 
-LUTs of popcounts and of multipliers are not smooth: equal structures of 48 and of 40 bits differ by a fifth a bit. There the table
-itself is part of the fit: what a bit took beside the structure, at every width (or pair of code widths) that was synthesized, and
-linear in between. Nothing else is learned.
+LUTs of popcounts, and LUTs and area of multipliers, are not smooth: equal structures of 48 and of 40 bits differ by a fifth a bit.
+There the table itself is part of the fit: what a bit took beside the structure, at every width (or pair of code widths) that was
+synthesized, and linear in between. Nothing else is learned.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.least_squares import Floats, non_negative
-from hwmodels.structure import CONSTANT, REGISTER, UNEVEN, UNITS, Machine, Number, counts
+from hwmodels.structure import CONSTANT, REGISTER, REPEATED, UNEVEN, UNITS, Machine, Number, counts
 from hwmodels.synthesis.table import Row, Table, shipped_table
 
 RESOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType({"asic": ("area_um2", "ff"), "fpga": ("lut", "ff")})
@@ -31,43 +31,41 @@ PARTS = {"frame": frozenset(UNITS) - set(PES.values()), "engine": frozenset(UNIT
 RANGE = {
     "pe": ("width", "lanes_a", "lanes_w"),
     "pe_mac": ("width", "max_act_bits", "max_weight_bits"),
-    "frame": ("rows", "cols"),
+    "grid": ("rows", "cols"),
 }
 """Knobs whose range a fit states, by the block whose points set it."""
-STIFFNESS = 0.1
-"""A LUT a bit beside the structure weighs as a relative error of a tenth would: the structure explains what it can."""
+STIFFNESS = 0.25
+"""As much a bit beside the structure as a bit takes on average weighs as this relative error: the structure explains what it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uneven:
-    """LUTs a bit beside the structure, at the widths, or pairs of code widths, that were synthesized; `places` rise."""
+    """What a bit takes beside the structure, at the widths, or pairs of code widths, that were synthesized; `places` rise."""
 
     places: tuple[float, ...]
-    luts: tuple[float, ...]
+    amounts: tuple[float, ...]
 
     def at(self, place: Number) -> Number:
         """Linear between the places, the same beyond them."""
-        return np.interp(place, self.places, self.luts)
+        return np.interp(place, self.places, self.amounts)
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Coefficients of one target: by resource, then unit, then feature; LUTs beside the structure, by unit; and lowest and highest
-    knob of its points, by block."""
+    """Coefficients of one target: by resource, then unit, then feature; what is beside the structure, by resource and unit; and
+    lowest and highest knob of its points, by block."""
 
     target: str
     coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]
-    uneven: Mapping[str, Uneven]
+    uneven: Mapping[str, Mapping[str, Uneven]]
     ranges: Mapping[str, Mapping[str, tuple[int, int]]]
 
     def unit(self, resource: str, unit: str, k: Machine) -> Number:
         """Amount of a resource that one unit takes."""
         found = self.coefficients[resource][unit]
         smooth = sum(value * found[name] for name, value in UNITS[unit](k).items() if name in found)
-        if resource != "lut" or unit not in self.uneven:
-            return smooth
-        table = UNEVEN[unit]
-        return smooth + table.bits(k) * self.uneven[unit].at(table.place(k))
+        beside = self.uneven.get(resource, {}).get(unit)
+        return smooth if beside is None else smooth + UNEVEN[unit].bits(k) * beside.at(UNEVEN[unit].place(k))
 
     def block(self, resource: str, block: str, k: Machine) -> Number:
         """The same of a block of the characterization: a unit, the frame, or a whole engine without its memories."""
@@ -77,7 +75,7 @@ class Fit:
 
     def outside(self, k: Machine) -> npt.NDArray[np.bool_]:
         """Whether a machine has a knob below or above every point that the fit was made from."""
-        return self._beyond(k, {**self.ranges["frame"], **self.ranges[PES[k.kind]]})
+        return self._beyond(k, {**self.ranges["grid"], **self.ranges[PES[k.kind]]})
 
     def outside_pe(self, k: Machine) -> npt.NDArray[np.bool_]:
         """The same of its PEs, whatever the grid around them."""
@@ -105,9 +103,9 @@ def fit(table: Table, rows: Iterable[Row] | None = None) -> Fit:
     coefficients = {
         resource: {unit: _smooth(unit, resource, points[unit]) for unit in points} for resource in resources
     }
-    uneven: dict[str, Uneven] = {}
-    for unit in UNEVEN if "lut" in resources else ():
-        coefficients["lut"][unit], uneven[unit] = _uneven(unit, points[unit])
+    uneven: dict[str, dict[str, Uneven]] = {resource: {} for resource in resources}
+    for resource, unit in ((name, unit) for name in resources for unit in UNEVEN if name in UNEVEN[unit].resources):
+        coefficients[resource][unit], uneven[resource][unit] = _uneven(unit, resource, points[unit])
     known = Fit(target, coefficients, uneven, {block: _span(chosen, block) for block in RANGE})
     glue = {resource: _glue(known, resource, chosen) for resource in resources}
     return replace(known, coefficients={name: {**coefficients[name], "glue": glue[name]} for name in resources})
@@ -145,19 +143,20 @@ def _smooth(unit: str, resource: str, rows: Sequence[Row]) -> dict[str, float]:
     return _named(names, non_negative(matrix * weights[:, None], values * weights))
 
 
-def _uneven(unit: str, rows: Sequence[Row]) -> tuple[dict[str, float], Uneven]:
-    """LUTs of one unit: coefficients by feature, and LUTs a bit beside them at every place that its points have.
+def _uneven(unit: str, resource: str, rows: Sequence[Row]) -> tuple[dict[str, float], Uneven]:
+    """Of one unit: coefficients by feature, and what a bit takes beside them at every place that its points have.
 
     One least squares over both. What a bit takes beside the structure is of either sign: the difference of two that are not.
     """
-    values = np.array([measured(row, "lut") for row in rows])
-    names, matrix = _features(unit, "lut", rows)
+    values = np.array([measured(row, resource) for row in rows])
+    names, matrix = _features(unit, resource, rows)
     designs, table = [row.point.design for row in rows], UNEVEN[unit]
-    at = np.array([float(table.place(design)) for design in designs])
+    at, bits = (np.array([float(find(design)) for design in designs]) for find in (table.place, table.bits))
     places = np.unique(at)
-    beside = np.array([table.bits(design) * (places == here) for design, here in zip(designs, at, strict=True)])
+    beside = bits[:, None] * (at[:, None] == places)
     known = np.hstack([matrix, beside, -beside]) / values[:, None]
-    stiff = STIFFNESS * np.hstack([np.zeros((len(places), len(names))), np.eye(len(places)), -np.eye(len(places))])
+    weight = STIFFNESS / np.mean(values / bits) * np.eye(len(places))
+    stiff = np.hstack([np.zeros((len(places), len(names))), weight, -weight])
     found = non_negative(np.vstack([known, stiff]), np.concatenate([np.ones(len(rows)), np.zeros(len(places))]))
     more, less = np.split(found[len(names) :], 2)
     return _named(names, found[: len(names)]), Uneven(tuple(places.tolist()), tuple((more - less).tolist()))
@@ -178,9 +177,9 @@ def _features(unit: str, resource: str, rows: Sequence[Row]) -> tuple[list[str],
     """Names, and (rows, names). Flip-flops have no features but those that are counted; registers of a PE take no LUTs."""
     table = [UNITS[unit](row.point.design) for row in rows]
     if resource == "ff":
-        names = [name for name in table[0] if name in (REGISTER, CONSTANT)]
+        names = [name for name in table[0] if name in (REGISTER, REPEATED, CONSTANT)]
     elif resource == "lut" and unit in UNEVEN:
-        names = [name for name in table[0] if name != REGISTER]
+        names = [name for name in table[0] if name not in (REGISTER, REPEATED)]
     else:
         names = list(table[0])
     return names, np.array([[float(row[name]) for name in names] for row in table])

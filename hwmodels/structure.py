@@ -24,8 +24,9 @@ Features = dict[str, Number]
 
 ISSUE_BITS = 68
 """Registers of an issue behind the operands: is there one, the first or the last of its step, and where its result goes."""
-REGISTER, CONSTANT = "register bit", "constant"
-"""Flip-flops that are counted, and what no knob changes: the only features that flip-flops are fitted with."""
+REGISTER, REPEATED, CONSTANT = "register bit", "repeated register bit", "constant"
+"""Flip-flops that are counted, those of them that synthesis may find to be others, and what no knob changes: the only features
+that flip-flops are fitted with."""
 
 
 @cache
@@ -76,19 +77,24 @@ def shifts(k: Machine) -> Number:
 def pe(k: Machine) -> Features:
     """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator.
 
-    The sum takes branches x count bits and the bias. Full adders, three bits to two, leave two numbers for its last adder. Of the
-    places by which the accumulator may move, two and the sum are six inputs for an adder bit, what a LUT has; more need others.
+    The sum takes branches x count bits and the bias. Full adders, three bits to two, leave two numbers for its last adder; in two
+    stages the same of every part, and of the parts. Two of the places by which the accumulator may move, what selects them, and
+    the sum are the inputs of a LUT; more places need others.
     """
     branches = k.lanes_a * k.lanes_w
+    inner, part_bits = np.minimum(k.lanes_a, k.lanes_w), (k.sum_stages - 1) * _parts(k) * _part_bits(k)
+    whole = np.maximum(branches * count_bits(k) - sum_bits(k), 0)
+    first = _parts(k) * np.maximum(inner * count_bits(k) - 2 * _part_bits(k), 0)
     return {
         REGISTER: branches * (count_bits(k) + (k.count_stages - 1) * _each(k.width, cut_bits))
         + sum_bits(k)
-        + (k.sum_stages - 1) * np.maximum(k.lanes_a, k.lanes_w) * _part_bits(k)
+        + part_bits
         + accumulator_bits(k, sum_bits(k)),
         "branch": branches,
         "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
-        "combining full adder": np.maximum(branches * count_bits(k) - sum_bits(k), 0),
+        "combining full adder": np.where(k.sum_stages > 1, first + np.maximum(part_bits - sum_bits(k), 0), whole),
+        "part bit": np.where(inner > 1, part_bits, 0),
         "sum bit": sum_bits(k),
         "accumulator bit": k.acc_bits,
         "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
@@ -96,8 +102,13 @@ def pe(k: Machine) -> Features:
     }
 
 
+def _parts(k: Machine) -> Number:
+    """Sums over the lanes of the side that has fewer, where the sum takes two stages."""
+    return np.maximum(k.lanes_a, k.lanes_w)
+
+
 def _part_bits(k: Machine) -> Number:
-    """Bits of the sum over the lanes of the side that has fewer."""
+    """Bits of each."""
     return _each_row(
         lambda width, inner: (width * (2**inner - 1)).bit_length(), k.width, np.minimum(k.lanes_a, k.lanes_w)
     )
@@ -112,33 +123,47 @@ def accumulator_bits(k: Machine, width: Number) -> Number:
 def pe_mac(k: Machine) -> Features:
     """A multiplier PE: W products of odd codes, an adder tree, the accumulator.
 
-    A product of codes of at most two bits is a truth table of at most four inputs, and one of its bits repeats another; wider
-    codes take max(M, K) (min(M, K) - 1) adder bits.
+    A product of codes of at most two bits is a truth table of at most four inputs; wider codes take max(M, K) (min(M, K) - 1)
+    adder bits. A bit of a truth table, and the sign of a product by one bit, repeats another: on some targets one register for both.
     """
     m, n = k.max_act_bits, k.max_weight_bits
     small = np.where(np.maximum(m, n) <= 2, 1, 0)
+    repeated = np.where(np.minimum(m, n) == 1, 1, small)
     wide = k.width * (1 - small)
-    product_bits = k.width * (m + n + 1 - small)
     sum_width = m + n + 1 + count_bits(k)
+    halves = (k.count_stages - 1) * k.width * (2 * m + n + 2)
+    parts = (k.sum_stages - 1) * _each_row(_halfway_bits, k.width, m + n + 1)
     return {
-        REGISTER: product_bits
-        + (k.count_stages - 1) * k.width * (2 * m + n + 2)
-        + (k.sum_stages - 1) * _each_row(_halfway_bits, k.width, m + n + 1)
-        + sum_width
-        + accumulator_bits(k, sum_width),
-        "product bit": product_bits,
+        REGISTER: k.width * (m + n + 1 - repeated) + halves + parts + sum_width + accumulator_bits(k, sum_width),
+        REPEATED: k.width * repeated,
         "truth table input": k.width * small * (m + n),
         "multiplier": wide,
         "multiplier code bit": wide * (m + n),
         "multiplier adder bit": wide * np.maximum(m, n) * (np.minimum(m, n) - 1),
+        "tree full adder": _each_row(_tree_adders, k.width, m + n + 1 - repeated, sum_width, k.sum_stages),
         "accumulator bit": k.acc_bits,
     }
 
 
-def _halfway_bits(width: int, product_bits: int) -> int:
-    """Registers of sums of about the square root of all products each."""
+def _halfway(width: int) -> tuple[int, int]:
+    """(products that the first of two stages of the sum adds up, as a power of two; such sums)."""
     levels = ((width - 1).bit_length() + 1) // 2
-    return -(-width // 2**levels) * (product_bits + levels)
+    return levels, -(-width // (1 << levels))
+
+
+def _halfway_bits(width: int, product_bits: int) -> int:
+    """Registers of those sums."""
+    levels, parts = _halfway(width)
+    return parts * (product_bits + levels)
+
+
+def _tree_adders(width: int, product_bits: int, sum_width: int, stages: int) -> int:
+    """Full adders that leave two numbers of all products, or of those of every part and then of all parts."""
+    if stages == 1:
+        return max(width * product_bits - 2 * sum_width, 0)
+    levels, parts = _halfway(width)
+    part_bits = product_bits + levels
+    return parts * max((product_bits << levels) - 2 * part_bits, 0) + max(parts * part_bits - 2 * sum_width, 0)
 
 
 def post_unit(k: Machine) -> Features:
@@ -233,8 +258,9 @@ def _unread_bits(k: Machine) -> Number:
 
 @dataclass(frozen=True, slots=True)
 class Tabulated:
-    """A unit whose LUTs are not smooth: the place in its table, how many bits of xnor or partial products, and a place in words."""
+    """A unit that is not smooth: of what, the place in its table, how many bits of xnor or partial products, and a place in words."""
 
+    resources: tuple[str, ...]
     place: Callable[[Machine], Number]
     bits: Callable[[Machine], Number]
     words: Callable[[float], str]
@@ -248,9 +274,13 @@ def _code_rank(k: Machine) -> Number:
 
 UNEVEN: Mapping[str, Tabulated] = {
     "pe": Tabulated(
-        lambda k: k.width, lambda k: k.lanes_a * k.lanes_w * k.width, lambda place: f"xnor bit at width {place:g}"
+        ("lut",),
+        lambda k: k.width,
+        lambda k: k.lanes_a * k.lanes_w * k.width,
+        lambda place: f"xnor bit at width {place:g}",
     ),
     "pe_mac": Tabulated(
+        ("lut", "area_um2"),
         _code_rank,
         lambda k: k.width * k.max_act_bits * k.max_weight_bits,
         lambda place: f"partial product of {place // 16:g} x {place % 16:g} bits",

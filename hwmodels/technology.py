@@ -218,8 +218,8 @@ TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
         "IHP SG13G2 RM_IHPSG13_1P, see characterization/sram/ihp_sg13g2.csv",
     ),
     "zynq7020": _ZYNQ7020,
-    "xc7z020": _synthesized(_ZYNQ7020, "xc7z020", "xc7", "Xilinx Zynq-7020"),
-    "ecp5_85": _synthesized(_ECP5_85, "ecp5_85", "ecp5", _ECP5_85.description),
+    # "xc7z020": _synthesized(_ZYNQ7020, "xc7z020", "xc7", "Xilinx Zynq-7020"),
+    # "ecp5_85": _synthesized(_ECP5_85, "ecp5_85", "ecp5", _ECP5_85.description),
     "zu3eg": _ZU3EG,
     "u250": Technology(
         "u250", "fpga", 16, 0.85, "Xilinx Alveo U250",
