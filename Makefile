@@ -32,6 +32,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/executor.py
 	$(BIN)/python benchmarks/importing.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/cluster.py
 	$(BIN)/python benchmarks/bits.py
 	$(BIN)/python benchmarks/cycle.py
 	$(BIN)/python benchmarks/rtl.py

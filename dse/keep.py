@@ -1,4 +1,4 @@
-"""Which rows of a sweep are worth keeping: the front, the best of every network, and a uniform sample.
+"""Which rows of a sweep are worth keeping: the front, the best of every network and of every value of a knob, a uniform sample.
 
 Two sides of one rule. `Bars` says of a part of the space that has not been looked at whether it can hold such a row; `chosen`
 says of rows whose figures are known which they are.
@@ -14,8 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from dse import pareto
+from dse.axes import AxisBars, may_be_best
 from dse.estimates import CONSTANT, Region, stacked
 from dse.experiment import Constraint, Experiment, applies
+from dse.space import Space
 from reports.columns import COLUMNS
 
 Bools = npt.NDArray[np.bool_]
@@ -26,6 +28,8 @@ TOP = 10
 """Designs kept for every network, machine, technology and ranked column."""
 SAMPLE_ROWS = 10_000
 """Rows drawn uniformly from the whole space, whatever they are worth."""
+MACHINES = ("network", "machine")
+"""Designs are compared within one network and kind of machine."""
 MOST_KILLERS = 256
 TIES = ("energy_nj", "latency_us", "row")
 """Columns that break ties of a ranked one, so that the best design is one design."""
@@ -60,25 +64,34 @@ def sample_rows(rows: int, seed: int) -> Ints:
     return np.sort(np.random.default_rng(seed).choice(rows, SAMPLE_ROWS, replace=False))
 
 
-def chosen(experiment: Experiment, table: pd.DataFrame) -> tuple[Bools, Bools]:
-    """Masks of the rows on the front of their technology, and of those among the best in some ranked column."""
-    front, top = np.zeros(len(table), np.bool_), np.zeros(len(table), np.bool_)
+def swept_knobs(experiment: Experiment) -> tuple[str, ...]:
+    """The knobs that take several values, in the order of `Space`: for each of their values the best designs are kept."""
+    several = (name for name in Space.__dataclass_fields__ if len(getattr(experiment.space, name)) > 1)
+    return tuple(name for name in several if name not in ("machine", "technology"))
+
+
+def chosen(experiment: Experiment, table: pd.DataFrame, *, axes: bool) -> dict[str, Bools]:
+    """Masks of the rows on the front of their technology, of those among the best in some ranked column ("top"), and, with
+    `axes`, of the best ones at some value of some knob ("axis")."""
+    masks = {name: np.zeros(len(table), np.bool_) for name in ("front", "top", *(("axis",) if axes else ()))}
     for technology in table["technology"].unique():
         index = np.flatnonzero(table["technology"].to_numpy() == technology)
         rows = table.iloc[index]
         names = objectives(experiment, technology)
         if names:
-            front[index[pareto.front(oriented(rows, names))]] = True
+            masks["front"][index[pareto.front(oriented(rows, names))]] = True
         for name in ranked(experiment, technology):
-            top[index[_first(rows, name)]] = True
-    return front, top
+            order = np.lexsort(oriented(rows, (name, *TIES)).T[::-1])
+            masks["top"][index[_first(rows, order, MACHINES, TOP)]] = True
+            for knob in swept_knobs(experiment) if axes else ():
+                masks["axis"][index[_first(rows, order, (*MACHINES, knob), 1)]] = True
+    return masks
 
 
-def _first(rows: pd.DataFrame, name: str) -> Ints:
-    """Places of the TOP best rows of every network and machine."""
-    order = np.lexsort(oriented(rows, (name, *TIES)).T[::-1])
-    ordered = rows.iloc[order].groupby(["network", "machine"], sort=False, observed=True).cumcount()
-    return np.asarray(order[ordered.to_numpy() < TOP])
+def _first(rows: pd.DataFrame, order: Ints, groups: Sequence[str], count: int) -> Ints:
+    """Places of the first rows of every group, `order` being places best first."""
+    ordered = rows[list(groups)].iloc[order].groupby(list(groups), sort=False, observed=True).cumcount()
+    return np.asarray(order[ordered.to_numpy() < count])
 
 
 def figures(experiment: Experiment, technology: str) -> tuple[str, ...]:
@@ -90,17 +103,20 @@ class Bars:
     """What a row must beat to be kept, as far as is known: it only rises.
 
     For every technology, some rows of the front of all networks; for one network and machine, the TOP best of every ranked
-    column as (value, energy, row). Arrays of figures are (rows, figures), oriented, in the order of `figures`.
+    column as (value, energy, row); for one block, if wanted, the best at every value of its `axes`. Arrays of figures are
+    (rows, figures), oriented, in the order of `figures`.
     """
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._killers: dict[str, Floats] = {}
         self._best: dict[tuple[str, str], Floats] = {}
+        self.axes: AxisBars | None = None
 
     def copy(self, *, best: bool = True) -> Bars:
         """A copy to raise elsewhere; without `best`, for another network or machine."""
         copied = Bars(self._experiment)
+        copied.axes = self.axes.copy() if best and self.axes else None
         copied._killers = dict(self._killers)
         copied._best = dict(self._best) if best else {}
         return copied
@@ -126,6 +142,8 @@ class Bars:
             self._killers[technology] = pareto.strongest(every[pareto.front(every)], MOST_KILLERS)
         if rows is None:
             return
+        if self.axes and len(rows):
+            self.axes.rise(technology, self._pairs(technology, highs), rows)
         for name in ranked(self._experiment, technology):
             held = np.stack([highs[:, names.index(name)], highs[:, names.index("energy_nj")], rows], axis=1)
             every = np.concatenate([self._best.get((technology, name), np.zeros((0, 3))), held])
@@ -133,8 +151,19 @@ class Bars:
             _, first = np.unique(every[:, 2], return_index=True)
             self._best[technology, name] = every[np.sort(first)][:TOP]
 
+    def _pairs(self, technology: str, values: Floats) -> Floats:
+        """(rows, ranked columns, 2) of (rows, figures): every ranked figure, and energy."""
+        names = figures(self._experiment, technology)
+        own = values[:, [names.index(name) for name in ranked(self._experiment, technology)]]
+        return np.stack([own, np.broadcast_to(values[:, [names.index("energy_nj")]], own.shape)], axis=2)
+
+    def may_be_axis(self, technology: str, lows: Floats, levels: Floats) -> Bools:
+        """Which rows, or sets of rows, whose figures are no better than `lows` may be the best at one of their values."""
+        pairs = self._pairs(technology, lows)
+        return may_be_best(levels, pairs[..., 0], pairs[:, 0, 1])
+
     def may_matter(self, technology: str, lows: Floats) -> Bools:
-        """Which rows, or sets of rows, whose figures are no better than `lows` may be kept."""
+        """Which rows, or sets of rows, whose figures are no better than `lows` may be on the front or among the best."""
         names = figures(self._experiment, technology)
         count = len(objectives(self._experiment, technology))
         found = np.zeros(len(lows), np.bool_)

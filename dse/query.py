@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 
+from dse.optima import axis_optima
 from dse.results import Results
 
 LOCKED = (
@@ -19,7 +21,8 @@ LOCKED = (
 
 
 def query(opened: Results, sql: str) -> pd.DataFrame:
-    """The answer to one SELECT over the tables `rows` (all columns of docs/results.md) and `networks` (of the manifest).
+    """The answer to one SELECT over the tables `rows` (all columns of docs/results.md), `networks` (of the manifest) and `axes`
+    (the best at every value of every knob).
 
     Raises ValueError, one line, for SQL that is wrong or does anything but read, and where DuckDB is not installed.
     """
@@ -31,6 +34,8 @@ def query(opened: Results, sql: str) -> pd.DataFrame:
         # A copy of a whole sweep would not fit in memory; DuckDB reads columns and rows of the parts as it needs them.
         connection.register("rows", pyarrow.dataset.dataset([str(path) for path in opened.parts()], format="parquet"))
         connection.register("networks", _networks(opened))
+        if re.search(r"\baxes\b", sql, re.IGNORECASE):
+            connection.register("axes", axis_optima(opened))
         for setting in LOCKED:
             connection.execute(setting)
         try:
@@ -45,7 +50,7 @@ def _check_reads(statements: Sequence[object], kinds: object) -> None:
     reading = {getattr(kinds, name) for name in ("SELECT", "EXPLAIN")}
     if len(statements) != 1 or getattr(statements[0], "type", None) not in reading:
         raise ValueError(
-            f"query: must be one SELECT over the tables rows and networks, not {len(statements)} statement(s) that do more"
+            f"query: must be one SELECT over the tables rows, networks and axes, not {len(statements)} statement(s) that do more"
         )
 
 

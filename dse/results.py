@@ -191,11 +191,18 @@ def clear_torn(path: Path) -> None:
         torn.unlink()
 
 
-def write_part(target: Path, table: pa.Table, counts: Counts) -> None:
-    """Write a part, all or nothing."""
+def encoded(table: pa.Table, counts: Counts) -> bytes:
+    """The bytes of a part."""
     table = table.replace_schema_metadata({COUNTS_KEY: json.dumps(asdict(counts), sort_keys=True).encode()})
+    with pa.BufferOutputStream() as stream:
+        pq.write_table(table, stream, compression="zstd")
+        return bytes(stream.getvalue())
+
+
+def write_part(target: Path, part: bytes) -> None:
+    """Write a part, all or nothing."""
     with _replacing(target) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        temporary.write_bytes(part)
 
 
 @contextmanager

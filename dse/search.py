@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from dse.estimates import SLACK, Interval, Region
 from dse.experiment import Experiment
-from dse.keep import Bars, chosen, figures, figures_of, satisfiable
+from dse.keep import Bars, chosen, figures, figures_of, ranked, satisfiable
 from dse.results import Counts
 from dse.rows import SCHEMA, constrained, over, peak, table_of, too_big, useful
 from dse.space import Block, Setting, knobs
@@ -165,7 +165,7 @@ def search(experiment: Experiment, variant: Variant, span: Span, bars: Bars, *, 
     evaluated, rows = sum(looked.reasons.values()) + looked.feasible, len(span.rows)
     reasons = dict(sorted(looked.reasons.items()))
     counts = Counts(evaluated, looked.feasible, reasons, skipped=rows - evaluated, priced=looked.priced)
-    return Found(_best_of(experiment, table).sort_by("row"), counts)
+    return Found(_best_of(experiment, table, axes=bars.axes is not None).sort_by("row"), counts)
 
 
 def sample(experiment: Experiment, variant: Variant, block: Block, rows: Ints, *, machine_code: bool) -> pa.Table:
@@ -205,10 +205,9 @@ def _exact(
     return table_of(variant, block, experiment.constraints, different, wanted=wanted, machine_code=machine_code)[0]
 
 
-def _best_of(experiment: Experiment, table: pa.Table) -> pa.Table:
-    frame = table.to_pandas()
-    front, top = chosen(experiment, frame)
-    return table.filter(pa.array(front | top))
+def _best_of(experiment: Experiment, table: pa.Table, *, axes: bool) -> pa.Table:
+    masks = chosen(experiment, table.to_pandas(), axes=axes)
+    return table.filter(pa.array(np.logical_or.reduce(list(masks.values()))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +361,9 @@ class Look:
             index = np.flatnonzero(self._possible(cores, setting))
             if len(index):
                 region = self._bounds(cores[index], setting)
-                matter[index, number] = self._may_matter(region, setting, index.shape)
+                matter[index, number] = self._may_matter(
+                    region, setting, index.shape, self._levels(cores[index], number)
+                )
         return matter
 
     def _batch(self, cores: Ints, matter: Bools) -> list[pa.Table]:
@@ -372,7 +373,8 @@ class Look:
             index = np.flatnonzero(matter[:, number])
             if len(index):
                 region, shape = self._region(cores[index], setting, self.bounds), (len(index), *self.grid.shape)
-                fine[index, number] = self._may_matter(region, setting, shape).reshape(len(index), -1)
+                levels = self._levels(cores[index], number, whole=True)
+                fine[index, number] = self._may_matter(region, setting, shape, levels).reshape(len(index), -1)
         opened = fine.any(axis=(1, 2))
         if not opened.any():
             return []
@@ -387,12 +389,28 @@ class Look:
         self.bars.learn(table.to_pandas())
         return [table]
 
-    def _may_matter(self, region: Region, setting: Setting, shape: tuple[int, ...]) -> Bools:
+    def _levels(self, cores: Ints, number: int, *, whole: bool = False) -> Any:
+        """What cores, or `whole`, each of their cells, must beat in some ranked column to be the best at one of their values."""
+        if self.bars.axes is None:
+            return None
+        outers, ports = self._places(cores)
+        designs, name = self.grid.designs(self.start + outers, 0, ports), self.block.settings[number].technology
+        inner = range(self.grid.split, NUMERIC.index(DEPTHS[-1]) + 1)
+        of = self.bars.axes.of_cells if whole else self.bars.axes.of_cores
+        columns = len(ranked(self.experiment, name))
+        return of(name, columns, designs, number, inner).reshape(-1, columns, 2)
+
+    def _may_matter(self, region: Region, setting: Setting, shape: tuple[int, ...], levels: Any) -> Bools:
         """Which parts of a region may hold a row to keep."""
         lows, _ = figures_of(self.experiment, setting.technology, region, shape)
         possible, _ = satisfiable(self.experiment, setting.technology, region, shape)
-        matter = self.bars.may_matter(setting.technology, lows).reshape(shape)
+        matter = self._kept(setting.technology, lows, levels).reshape(shape)
         return np.asarray(matter & possible & _within(region, setting.technology))
+
+    def _kept(self, technology: str, lows: Any, levels: Any) -> Bools:
+        """Which parts, whose figures are no better than `lows`, may hold a row to keep."""
+        matter = self.bars.may_matter(technology, lows)
+        return matter if levels is None else matter | self.bars.may_be_axis(technology, lows, levels)
 
     def _open(self, cores: Ints, fine: Bools) -> tuple[Ints, Ints, Any]:
         """Designs, settings and estimated energies of the rows of these cores that may be kept."""
@@ -409,7 +427,7 @@ class Look:
             if looked.any():
                 region = self._region(cores, setting, named)
                 self._tally(region, setting, looked, shape)
-                core, cell, lows = self._survivors(region, setting, looked, shape, outers, ports, number)
+                core, cell, lows = self._survivors(region, setting, looked, shape, cores, number)
                 found.append((self.grid.designs(self.start + outers[core], cell, ports[core]), number, lows))
         return self._still(found)
 
@@ -419,17 +437,16 @@ class Look:
         setting: Setting,
         looked: Bools,
         shape: tuple[int, ...],
-        outers: Ints,
-        ports: Ints,
+        cores: Ints,
         number: int,
     ) -> tuple[Ints, Ints, Any]:
         """Cores, cells and best figures of the rows that may be kept; those that are surely feasible raise the bars."""
         lows, highs = figures_of(self.experiment, setting.technology, region, shape)
         possible, certain = satisfiable(self.experiment, setting.technology, region, shape)
         held = looked.reshape(shape) & possible & _within(region, setting.technology)
-        index = np.flatnonzero(held)
-        index = index[self.bars.may_matter(setting.technology, lows[index])]
-        core, cell = np.divmod(index, self.grid.cells)
+        index, levels = np.flatnonzero(held), self._levels(cores, number, whole=True)
+        index = index[self._kept(setting.technology, lows[index], None if levels is None else levels[index])]
+        (core, cell), (outers, ports) = np.divmod(index, self.grid.cells), self._places(cores)
         sure = certain.reshape(-1)[index]
         designs = self.grid.designs(self.start + outers[core], cell, ports[core])
         rows = self.block.first_row + designs * len(self.block.settings) + number
@@ -441,7 +458,11 @@ class Look:
         designs, settings, energies = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
         for numbers, setting, lows in found:
             technology = self.block.settings[setting].technology
-            index = np.flatnonzero(self.bars.may_matter(technology, lows))
+            levels = None
+            if self.bars.axes is not None:
+                columns = len(ranked(self.experiment, technology))
+                levels = self.bars.axes.of_rows(technology, columns, numbers, setting)
+            index = np.flatnonzero(self._kept(technology, lows, levels))
             designs.append(numbers[index])
             settings.append(np.full(len(index), setting))
             energies.append(lows[index, figures(self.experiment, technology).index("energy_nj")])

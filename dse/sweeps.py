@@ -6,7 +6,8 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from dse import results
+from dse.axes import AxisBars
+from dse.conflicts import conflict
+from dse.executors.protocol import Start
+from dse.executors.registry import executor as executor_named
 from dse.experiment import Experiment
 from dse.keep import SAMPLE_ROWS, Bars, chosen, labels, sample_rows
 from dse.observing import rates_header
@@ -32,7 +37,7 @@ CHUNK_ROWS = 32768
 """Rows of a chunk at most, however many settings price a design: this bounds the memory of a sweep."""
 MOST_ROWS = 2**63 - 1
 """Row numbers are 64-bit integers."""
-KEEPS = ("best", "all")
+KEEPS = ("best", "front", "all")
 EVERY = "all"
 
 Progress = Callable[[int, int], None]
@@ -41,7 +46,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep ready to run: the experiment, its networks, the grid, and which rows to keep ("best" or "all")."""
+    """A sweep ready to run: the experiment, its networks, the grid, and which rows to keep (one of KEEPS)."""
 
     experiment: Experiment
     variants: tuple[Variant, ...]
@@ -57,6 +62,11 @@ class Plan:
     def machine_code(self) -> bool:
         """Whether the space is large enough for it to pay."""
         return sum(block.designs for block in self.blocks) >= WORTHWHILE
+
+    @property
+    def axes(self) -> bool:
+        """Whether the best at every value of every knob are kept as well."""
+        return self.keep == KEEPS[0]
 
     @property
     def whole(self) -> bool:
@@ -91,18 +101,25 @@ def sweep(
     path: str | Path,
     *,
     workers: int = 1,
+    executor: str = "local",
+    scheduler: str | None = None,
     resume: bool = False,
     keep: str = KEEPS[0],
     progress: Progress | None = None,
 ) -> results.Results:
-    """Sweep the whole space into a results folder; the rows do not depend on `workers` or on interruptions.
+    """Sweep the whole space into a results folder; the rows do not depend on who evaluates them or on interruptions.
 
-    keep "best": the front of the objectives, the best of every network, machine and ranked column, and a uniform sample;
-    regions that provably hold none of the former are skipped. "all": every feasible row.
-    Raises ValueError where the folder holds another sweep, is in use or cannot be written, and where nothing is feasible.
+    executor "local": `workers` processes of this machine. "dask": as many of a Dask cluster of this machine, or the workers of
+    the scheduler at the address `scheduler`; they need no folder of ours, for only this process writes.
+
+    keep "best": the front of the objectives, the best of every network, machine and ranked column, overall and at every value of
+    every knob, and a uniform sample; regions that provably hold none of the former are skipped. "front": without the best at every
+    value, which lets more be skipped. "all": every feasible row.
+    Raises ValueError where the folder holds another sweep, is in use or cannot be written, where nothing is feasible, and
+    where there is no executor, or none is left.
     """
     folder = Path(path)
-    with results.exclusive(folder):
+    with results.exclusive(folder), executor_named(executor, workers=workers, scheduler=scheduler) as start:
         _check_folder(folder, experiment, resume)
         prepared = plan(experiment, keep=keep)
         if (folder / "manifest.json").exists():
@@ -111,14 +128,14 @@ def sweep(
             results.create(folder, _manifest(prepared, None), experiment.text)
         results.clear_torn(folder)
         if not results.complete(folder):
-            _run(prepared, folder, workers, progress or _silent)
+            _run(prepared, folder, start, progress or _silent)
             counts = _kept(prepared, folder)
             results.write_manifest(folder, _manifest(prepared, counts))
         results.clear_work(folder)
         opened = results.open_results(folder)
     if opened.rows_kept() == 0:
         raise ValueError(
-            f"{folder}: at least one design must be feasible, but none of {prepared.rows} is: {_reasons(opened)}"
+            f"{folder}: at least one design must be feasible, but none of {prepared.rows} is: {_reasons(opened)}{_why(prepared)}"
         )
     return opened
 
@@ -136,41 +153,42 @@ def evaluate_chunk(prepared: Plan, chunk: Chunk) -> tuple[pa.Table, results.Coun
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What does a unit of work: evaluates it, or searches it with the bars of its block, and writes its part."""
+    """What does a unit of work, wherever it is: evaluates it, or searches it with the bars of its block, and makes its part.
+
+    `versions` are those of the process that asked: rows of another version of the models must not be mixed with its own.
+    """
 
     prepared: Plan
-    folder: Path
     bars: dict[int, Bars]
+    versions: dict[str, str]
 
-    def __call__(self, unit: Chunk | Span) -> None:
-        """Do one unit."""
+    def __call__(self, unit: Chunk | Span) -> bytes:
+        """The part of one unit. Raises ValueError where this process has other versions."""
+        if self.versions != versions():
+            raise ValueError(f"workers: must have {_named(self.versions)}, but one has {_named(versions())}")
         if isinstance(unit, Chunk):
             table, counts = evaluate_chunk(self.prepared, unit)
-            results.write_part(
-                results.part_path(self.folder, unit.index), _labelled(table, [EVERY] * len(table)), counts
-            )
-            return
-        prepared, block = self.prepared, unit.block
-        found = search(
-            prepared.experiment,
-            prepared.variants[block.network],
-            unit,
-            self.bars[block.first_row],
-            machine_code=prepared.machine_code,
-        )
-        results.write_part(results.work_path(self.folder, unit.index), found.table, found.counts)
+            return results.encoded(_labelled(table, [EVERY] * len(table)), counts)
+        variant, bars = self.prepared.variants[unit.block.network], self.bars[unit.block.first_row]
+        found = search(self.prepared.experiment, variant, unit, bars, machine_code=self.prepared.machine_code)
+        return results.encoded(found.table, found.counts)
+
+
+def _named(found: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in found.items())
 
 
 def prepare(prepared: Plan, folder: Path) -> Worker:
     """A worker; for a search with bars raised by a uniform sample and by the most promising cores of every block."""
     if prepared.whole:
-        return Worker(prepared, folder, {})
+        return Worker(prepared, {}, versions())
     front = Bars(prepared.experiment)
     drawn = _sample(prepared, folder).to_pandas()
     front.learn(drawn, best=False)
     bars = {}
     for block in prepared.blocks:
         own = front.copy(best=False)
+        own.axes = AxisBars(block) if prepared.axes else None
         own.learn(drawn[(drawn["row"] >= block.first_row) & (drawn["row"] < block.first_row + block.rows)])
         variant = prepared.variants[block.network]
         found = seeds(prepared.experiment, variant, block, own, machine_code=prepared.machine_code)
@@ -178,28 +196,33 @@ def prepare(prepared: Plan, folder: Path) -> Worker:
         bars[block.first_row] = own
     for own in bars.values():
         own.learn_front(front)
-    return Worker(prepared, folder, bars)
+    return Worker(prepared, bars, versions())
 
 
 def _sample(prepared: Plan, folder: Path) -> pa.Table:
     """The feasible rows of the uniform sample: a part of the work like any other, made before the rest."""
     path = _sample_path(prepared, folder)
     if not results.whole(path):
-        drawn = sample_rows(prepared.rows, prepared.experiment.seed)
-        tables = []
-        for block in prepared.blocks:
-            rows = drawn[(drawn >= block.first_row) & (drawn < block.first_row + block.rows)]
-            variant = prepared.variants[block.network]
-            tables.append(sample(prepared.experiment, variant, block, rows, machine_code=prepared.machine_code))
-        results.write_part(path, pa.concat_tables(tables), results.Counts(0, 0, {}))
+        results.write_part(path, results.encoded(_drawn(prepared, prepared.experiment), results.Counts(0, 0, {})))
     return results.read_part(path)
+
+
+def _drawn(prepared: Plan, experiment: Experiment) -> pa.Table:
+    """The rows of the uniform sample that are feasible under the constraints of `experiment`."""
+    drawn = sample_rows(prepared.rows, experiment.seed)
+    tables = []
+    for block in prepared.blocks:
+        rows = drawn[(drawn >= block.first_row) & (drawn < block.first_row + block.rows)]
+        variant = prepared.variants[block.network]
+        tables.append(sample(experiment, variant, block, rows, machine_code=prepared.machine_code))
+    return pa.concat_tables(tables)
 
 
 def _sample_path(prepared: Plan, folder: Path) -> Path:
     return results.work_path(folder, sum(1 for _ in prepared.units()))
 
 
-def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None:
+def _run(prepared: Plan, folder: Path, start: Start, progress: Progress) -> None:
     """Do the units that have no part yet."""
     place = results.part_path if prepared.whole else results.work_path
     todo = [unit for unit in prepared.units() if not results.whole(place(folder, unit.index))]
@@ -207,7 +230,8 @@ def _run(prepared: Plan, folder: Path, workers: int, progress: Progress) -> None
     progress(done, prepared.rows)
     if not todo and (prepared.whole or results.whole(_sample_path(prepared, folder))):
         return
-    for unit in finished(prepare(prepared, folder), todo, workers):
+    for unit, part in finished(start, prepare(prepared, folder), todo):
+        results.write_part(place(folder, unit.index), part)
         done += _rows(unit)
         progress(done, prepared.rows)
 
@@ -223,14 +247,15 @@ def _kept(prepared: Plan, folder: Path) -> results.Counts:
     found = results.work_parts(folder)
     counts = sum((results.part_counts(part) for part in found), results.Counts(0, 0, {}))
     table = _without_repeats(pa.concat_tables([results.read_part(part) for part in found]))
-    front, top = chosen(prepared.experiment, table.to_pandas())
-    drawn = np.isin(table["row"].to_numpy(), sample_rows(prepared.rows, prepared.experiment.seed))
-    keep = front | top | drawn
-    names = labels({"front": front[keep], "top": top[keep], "sample": drawn[keep]})
+    masks = chosen(prepared.experiment, table.to_pandas(), axes=prepared.axes)
+    masks["sample"] = np.isin(table["row"].to_numpy(), sample_rows(prepared.rows, prepared.experiment.seed))
+    keep = np.logical_or.reduce(list(masks.values()))
+    names = labels({name: mask[keep] for name, mask in masks.items()})
     kept = _labelled(table.filter(pa.array(keep)), names)
     for index, start in enumerate(range(0, max(1, len(kept)), CHUNK_ROWS)):
         rows = kept.slice(start, CHUNK_ROWS)
-        results.write_part(results.part_path(folder, index), rows, results.Counts(len(rows), len(rows), {}))
+        part = results.encoded(rows, results.Counts(len(rows), len(rows), {}))
+        results.write_part(results.part_path(folder, index), part)
     return counts
 
 
@@ -286,10 +311,16 @@ def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:
         "skipped": found.skipped,
         "priced": found.priced,
         "networks": [_network_entry(variant) for variant in prepared.variants],
-        "versions": {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
-        | {"python": platform.python_version()},
+        "versions": versions(),
         "platform": sys.platform,
     }
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Of everything that the figures and the bytes of a part may depend on."""
+    found = {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
+    return found | {"python": platform.python_version()}
 
 
 def _network_entry(variant: Variant) -> dict[str, Any]:
@@ -303,6 +334,14 @@ def _network_entry(variant: Variant) -> dict[str, Any]:
         "rates": rates_header(variant.rates),
         "shape": network_header(variant.network),
     }
+
+
+def _why(prepared: Plan) -> str:
+    """The constraint or the pair of them that leaves nothing, from the rows of the sample without constraints."""
+    fitting = _drawn(prepared, replace(prepared.experiment, constraints=())).to_pandas()
+    words = conflict(prepared.experiment.constraints, fitting)
+    of = "all" if prepared.rows <= SAMPLE_ROWS else "a uniform sample"
+    return f"; of the {len(fitting):,} that fit in {of}, {words}" if words else ""
 
 
 def _reasons(opened: results.Results) -> str:

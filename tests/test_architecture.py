@@ -49,6 +49,7 @@ ALONE = {
     "onnxruntime": ("workloads/onnx_float.py",),
     "duckdb": ("dse/query.py",),
     "optuna": ("dse/samplers/evolution.py",),
+    "distributed": ("dse/executors/cluster.py",),
 }
 """Packages that only these files may import."""
 HEAVY = ("numpy", "pandas", "pyarrow", "plotly", "onnx", "safetensors", "simpy", "numba", "yaml")

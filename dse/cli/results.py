@@ -112,7 +112,7 @@ def _print_difference(one: Path, other: Path, technology: str | None, output: Pa
 @app.command()
 def query(
     results: ResultsFolder,
-    sql: Annotated[str, typer.Argument(help="One SELECT over the tables `rows` and `networks`.")],
+    sql: Annotated[str, typer.Argument(help="One SELECT over the tables `rows`, `networks` and `axes`.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the answer as .csv or .md.")] = None,
     show: Annotated[int, typer.Option(min=1, help="Rows to print at most.")] = 100,
     as_json: AsJson = False,

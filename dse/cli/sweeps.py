@@ -47,6 +47,10 @@ def sweep(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML); `dse init` writes one.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Results folder.")] = Path("results"),
     workers: Workers = 1,
+    executor: Annotated[str, typer.Option(help="local, or dask (extra `dask`): a cluster, docs/cluster.md.")] = "local",
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler; without it dask runs on this machine.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted sweep of the same experiment.")
     ] = False,
@@ -54,7 +58,11 @@ def sweep(
         bool, typer.Option("--refine", help="Exact cycles of every design on the front -> refined.csv.")
     ] = False,
     keep: Annotated[
-        str, typer.Option(help="best: the front, the best of every network, a sample; all: every feasible row.")
+        str,
+        typer.Option(
+            help="best: the front, the best of every network and of every value of a knob, a sample; front: quicker, without the best of "
+            "values; all: every feasible row."
+        ),
     ] = "best",
     as_json: AsJson = False,
 ) -> None:
@@ -63,7 +71,10 @@ def sweep(
     from dse.sweeps import sweep as run_sweep
 
     with progress_of("sweep") as progress:
-        done = run_sweep(load(experiment), output, workers=workers, resume=resume, keep=keep, progress=progress)
+        done = run_sweep(
+            load(experiment), output, workers=workers, executor=executor, scheduler=scheduler, resume=resume, keep=keep,
+            progress=progress,
+        )  # fmt: skip
     counts = {name: done.manifest[name] for name in ("evaluated", "skipped", "feasible", "infeasible")}
     refined = _refined(done) if refine else None
     if as_json:

@@ -139,7 +139,7 @@ def test_questions_to_results(tiny: Path, dse_command: Dse) -> None:
     refused(dse_command("pareto", "results", "-o", "front.pdf"), "the suffix must be one of .csv, .md")
     refused(dse_command("networks", "show", "lenet"), "network must be a file or one of")
     refused(dse_command("technologies", "show", "tsmc3"), "technology must be one of")
-    refused(dse_command(*SWEEP[:3], "other", "--keep", "some"), "keep must be one of best, all, not 'some'")
+    refused(dse_command(*SWEEP[:3], "other", "--keep", "some"), "keep must be one of best, front, all, not 'some'")
     refused(dse_command("sweeep"), "No such command")
 
 

@@ -15,8 +15,11 @@ from dse import keep, search, sweeps
 from dse.estimates import SLACK
 from dse.experiment import Experiment, applies, parse
 from dse.keep import Bars, chosen, figures, figures_of, oriented
+from dse.optima import GROUP, axis_optima
 from dse.rows import table_of
+from dse.space import Space
 from dse.sweeps import Plan, evaluate_chunk, plan, prepare, sweep
+from reports.columns import COLUMNS
 
 AXES: dict[str, list[Any]] = {
     "machine": ["array", "mac"], "dataflow": ["best", "weight"], "technology": ["asic45", "zynq7020", "asic16"],
@@ -64,6 +67,26 @@ def brute(prepared: Plan) -> pd.DataFrame:
     return pa.concat_tables([evaluate_chunk(prepared, chunk)[0] for chunk in prepared.chunks()]).to_pandas()
 
 
+def best_at_every_value(experiment: Experiment, every: pd.DataFrame) -> dict[tuple[str, ...], int]:
+    """The rows of `axis_optima`, one row of the space after another."""
+    found: dict[tuple[str, ...], tuple[float, ...]] = {}
+    knobs = [name for name in Space.__dataclass_fields__ if len(getattr(experiment.space, name)) > 1]
+    names = dict.fromkeys((*experiment.objectives, experiment.minimise, "energy_nj"))
+    for row in every.to_dict("records"):
+        for name in names:
+            if name in ("accuracy", "model_kib") or not applies(name, row["technology"]):
+                continue
+            less = -row[name] if COLUMNS[name].direction == "larger" else row[name]
+            score = (less, row["energy_nj"], row["latency_us"], row["row"])
+            for knob in knobs:
+                if knob in ("machine", "technology"):
+                    continue
+                value = f"{row[knob]:g}" if isinstance(row[knob], float) else str(row[knob])
+                key = (row["network"], row["machine"], row["technology"], knob, value, name)
+                found[key] = min(found.get(key, score), score)
+    return {key: int(score[-1]) for key, score in found.items()}
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spaces of a few thousand rows are searched, in many spans and batches."""
@@ -83,19 +106,22 @@ def test_the_search_keeps_what_brute_force_keeps(seed: int, tmp_path: Path, monk
     if seed == 4:
         monkeypatch.setattr(sweeps, "WORTHWHILE", 10**9)
     experiment, prepared = drawn(seed)
+    kept = "front" if seed == 1 else "best"
     every = brute(prepared)
     if not len(every):
         with pytest.raises(ValueError, match="at least one design must be feasible"):
             sweep(experiment, tmp_path / "results")
         return
-    opened = sweep(experiment, tmp_path / "results")
-    front, top = chosen(experiment, every)
-    drawn_rows = np.isin(every["row"], keep.sample_rows(prepared.rows, experiment.seed))
-    wanted = every[front | top | drawn_rows].reset_index(drop=True)
+    opened = sweep(experiment, tmp_path / "results", keep=kept)
+    masks = chosen(experiment, every, axes=kept == "best")
+    masks["sample"] = np.isin(every["row"], keep.sample_rows(prepared.rows, experiment.seed))
+    wanted = every[np.logical_or.reduce(list(masks.values()))].reset_index(drop=True)
     found = opened.table()
     pd.testing.assert_frame_equal(found.drop(columns="kept"), wanted)
-    for name, mask in (("front", front), ("top", top), ("sample", drawn_rows)):
+    for name, mask in masks.items():
         assert found.loc[found["kept"].str.contains(name), "row"].tolist() == every.loc[mask, "row"].tolist(), name
+    if kept == "best":
+        assert axis_optima(opened).set_index(list(GROUP))["row"].to_dict() == best_at_every_value(experiment, every)
     manifest = opened.manifest
     assert manifest["evaluated"] + manifest["skipped"] == prepared.rows
     assert manifest["evaluated"] == manifest["feasible"] + sum(manifest["infeasible"].values())
@@ -111,7 +137,9 @@ def test_the_random_spaces_are_worth_the_test() -> None:
         rows += len(every) > 0
         for technology in every["technology"].unique() if len(every) else ():
             some = every[every["technology"] == technology]
-            values = oriented(some, keep.objectives(experiment, technology))[chosen(experiment, some)[0]]
+            values = oriented(some, keep.objectives(experiment, technology))[
+                chosen(experiment, some, axes=False)["front"]
+            ]
             ties += len(values) > len(np.unique(values, axis=0))
     assert rows >= 5
     assert ties >= 2
@@ -167,9 +195,13 @@ def test_most_of_a_larger_space_is_skipped(tmp_path: Path) -> None:
     act_depth = [1024, 2048]
     out_depth = [1024, 4096]
     """
-    opened = sweep(parse(text, base=Path(), where="test"), tmp_path / "results")
-    assert opened.manifest["skipped"] > 0.7 * opened.manifest["rows"]
-    assert opened.manifest["keep"] == "best"
+    experiment = parse(text, base=Path(), where="test")
+    front, best = (sweep(experiment, tmp_path / kept, keep=kept) for kept in ("front", "best"))
+    assert front.manifest["skipped"] > 0.7 * front.manifest["rows"]
+    assert front.manifest["skipped"] > best.manifest["skipped"] > 0.2 * best.manifest["rows"]
+    assert (front.manifest["keep"], best.manifest["keep"]) == ("front", "best")
+    kept = [set(opened.table(["row"])["row"]) for opened in (front, best)]
+    assert kept[0] < kept[1]
 
 
 def test_prepared_bars_depend_on_the_experiment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,12 +13,15 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dse import keep as keep_rules
 from dse import results, search, sweeps
 from dse.compare import Choice, decide
-from dse.experiment import Experiment, load, parse
+from dse.conflicts import conflict
+from dse.executors.registry import executor
+from dse.experiment import Experiment, applies, constraint, load, parse
 from dse.explanation import design_of
 from dse.front import front_rows
 from dse.pool import finished
@@ -229,12 +233,15 @@ def test_disk_without_room(tiny: Path) -> None:
 
 
 def test_a_worker_that_dies_is_said(tiny: Path) -> None:
-    with pytest.raises(ValueError, match="workers: every process must live to the end, but one died"):
-        list(finished(_die, [1, 2, 3], 2))
+    with (
+        executor("local", workers=2) as start,
+        pytest.raises(ValueError, match="workers: every process must live to the end, but one died"),
+    ):
+        list(finished(start, _die, [1, 2, 3]))
     del tiny
 
 
-def _die(_unit: int) -> None:
+def _die(_unit: int) -> bytes:
     os._exit(9)
 
 
@@ -260,7 +267,7 @@ def test_what_a_search_did_not_keep_is_said(tiny: Path) -> None:
     with pytest.raises(ValueError, match=r"minimise must be one of energy_nj, latency_us, area_mm2, .* not 'power_mw'"):
         decide(opened, Choice("power_mw", (), "asic45"))
     assert len(front_rows(opened, ["latency_us", "energy_nj"], technology="asic45"))
-    with pytest.raises(ValueError, match="keep must be one of best, all, not 'some'"):
+    with pytest.raises(ValueError, match="keep must be one of best, front, all, not 'some'"):
         sweep(load(tiny / "experiment.toml"), tiny / "other", keep="some")
 
 
@@ -303,6 +310,66 @@ def test_nothing_feasible_says_why(tiny: Path) -> None:
         ValueError, match=r"at least one design must be feasible, but none of \d+ is: .*latency_us <= 0.001"
     ):
         sweep(parse(text, base=tiny, where="test"), tiny / "results")
+
+
+FITTING = """
+[[networks]]
+zoo = "cifar_convnet"
+[space]
+technology = ["asic45", "zynq7020"]
+rows = [8, 64]
+cols = [4, 32]
+weight_depth = [16, 4096]
+act_depth = 2048
+out_depth = 2048
+"""
+
+
+@pytest.mark.parametrize(
+    ("constraints", "words"),
+    [
+        (
+            ["latency_us <= 0.5"],
+            r"of the 4 that fit in all, none satisfies 'latency_us <= 0\.5', they have 1392 to 2557$",
+        ),
+        (
+            ["power_mw > 0", "latency_us <= 1500", "energy_nj <= 1e9", "area_mm2 <= 8"],
+            r"of the 4 that fit in all, 2 satisfy 'latency_us <= 1500', 2 'area_mm2 <= 8', none both$",
+        ),
+    ],
+)
+def test_constraints_that_leave_nothing_are_named(constraints: list[str], words: str, tiny: Path) -> None:
+    with pytest.raises(ValueError, match=words):
+        sweep(parse(f"constraints = {constraints}\n{FITTING}", base=tiny, where="test"), tiny / "results")
+
+
+def test_a_conflict_is_what_brute_force_finds() -> None:
+    """Of random rows and constraints: the first that alone leaves nothing, else the first pair, else all of them."""
+    rng, seen = np.random.default_rng(5), Counter[str]()
+    for _ in range(300):
+        rows = pd.DataFrame(
+            {name: rng.integers(0, 6, 6).astype(float) for name in ("energy_nj", "latency_us", "area_mm2", "lut")}
+        )
+        rows["technology"] = rng.choice(["asic45", "zynq7020"], 6)
+        columns = rng.permutation(["energy_nj", "latency_us", "area_mm2", "lut"])[:3]
+        given = [constraint(f"{name} {rng.choice(['<=', '>'])} {rng.integers(0, 6)}") for name in columns]
+        holds = [
+            {place for place, row in enumerate(rows.to_dict("records"))
+             if not applies(item.column, row["technology"]) or item.holds(row[item.column])}
+            for item in given
+        ]  # fmt: skip
+        words = conflict(given, rows)
+        alone = [str(item) for item, left in zip(given, holds, strict=True) if not left]
+        pairs = [(str(given[i]), str(given[j])) for i in range(3) for j in range(i + 1, 3) if not holds[i] & holds[j]]
+        if alone:
+            assert words.startswith(f"none satisfies '{alone[0]}'")
+        elif pairs:
+            assert re.fullmatch(rf"\d satisfy '{pairs[0][0]}', \d '{pairs[0][1]}', none both", words)
+        else:
+            assert words == "every two of the constraints leave some, all together none"
+        seen["alone" if alone else "pair" if pairs else "three"] += 1
+    assert len(seen) == 3
+    assert conflict(given, rows[:0]) == ""
 
 
 def test_memory_does_not_grow_with_the_space(tiny: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from dse.difference import difference
 from dse.experiment import parse
 from dse.explore import write_explore
+from dse.optima import axis_optima
 from dse.query import query
 from dse.results import Results, open_results
 from dse.sensitivity import effects, sensitivity
@@ -53,6 +54,26 @@ def test_sql_sees_every_row_and_the_networks(opened: Results) -> None:
     joined = "SELECT count(*) AS n FROM rows JOIN networks ON rows.network = networks.name"
     assert query(opened, joined)["n"].tolist() == [len(table)]
     assert len(query(opened, "EXPLAIN SELECT * FROM rows"))
+
+
+def test_sql_sees_the_best_at_every_value(opened: Results) -> None:
+    pytest.importorskip("duckdb")
+    asked = (
+        "SELECT value, row FROM Axes WHERE knob = 'rows' AND objective = 'energy_nj' AND network = 'cifar_convnet_2x2'"
+    )
+    found = query(opened, asked)
+    table = opened.table()
+    own = table[table["network"] == "cifar_convnet_2x2"]
+    wanted = {str(value): int(own.loc[rows["energy_nj"].idxmin(), "row"]) for value, rows in own.groupby("rows")}
+    assert dict(zip(found["value"], found["row"], strict=True)) == wanted
+    assert len(wanted) == 3
+    assert set(query(opened, "SELECT DISTINCT knob FROM axes")["knob"]) == {"rows", "cols"}
+
+
+def test_the_best_at_every_value_must_have_been_kept(opened: Results) -> None:
+    only = Results(opened.path, {**opened.manifest, "keep": "front"})
+    with pytest.raises(ValueError, match="must hold the best at every value, but was swept with --keep front"):
+        axis_optima(only)
 
 
 @pytest.mark.parametrize(
