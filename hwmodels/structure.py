@@ -72,14 +72,46 @@ def shifts(k: Machine) -> Number:
     return _each_row(lambda *knobs: len(plane_gaps(*knobs)), k.max_act_bits, k.max_weight_bits, k.lanes_a, k.lanes_w)
 
 
+def stage_bits(k: Machine) -> Number:
+    """Registers of one PE that second stages of its counts (or products), its sum and its accumulator add."""
+    if k.kind == "mac":
+        counts, sums, width = (
+            k.width * _product_bits(k),
+            _mac_part_bits(k),
+            k.max_act_bits + k.max_weight_bits + 1 + count_bits(k),
+        )
+    else:
+        counts, sums, width = k.lanes_a * k.lanes_w * _each(k.width, cut_bits), _part_bits(k), sum_bits(k)
+    low = k.acc_bits // 2
+    # In halves, the low one, its carry, and the high bits of the sum (its sign if there are none) are kept a cycle longer.
+    halves = low + 1 + np.clip(width - low, 1, k.acc_bits - low)
+    return (k.count_stages - 1) * counts + (k.sum_stages - 1) * sums + (k.acc_stages - 1) * halves
+
+
+def _part_bits(k: Machine) -> Number:
+    """Sums over the lanes of the side that has fewer, one for each lane of the other."""
+    inner = np.minimum(k.lanes_a, k.lanes_w)
+    return np.maximum(k.lanes_a, k.lanes_w) * _each_row(
+        lambda width, lanes: (width * (2**lanes - 1)).bit_length(), k.width, inner
+    )
+
+
+def _product_bits(k: Machine) -> Number:
+    """Products with the lower and the upper half of the weight's bits; of at most two bits the lower half is 1."""
+    return 2 * k.max_act_bits + k.max_weight_bits + 2 - np.where(k.max_weight_bits <= 2, 1, 0)
+
+
+def _mac_part_bits(k: Machine) -> Number:
+    """Sums of about as many products as there are sums."""
+    exponent = (_each(k.width - 1, int.bit_length) + 1) // 2
+    return -(-k.width // 2**exponent) * (k.max_act_bits + k.max_weight_bits + 1 + exponent)
+
+
 def pe(k: Machine) -> Features:
     """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator."""
     branches = k.lanes_a * k.lanes_w
     return {
-        REGISTER: branches * (count_bits(k) + (k.count_stages - 1) * _each(k.width, cut_bits))
-        + sum_bits(k)
-        + (k.sum_stages - 1) * np.maximum(k.lanes_a, k.lanes_w) * _part_bits(k)
-        + accumulator_bits(k, sum_bits(k)),
+        REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits + stage_bits(k),
         "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
         "combining adder bit": (branches - 1) * sum_bits(k),
@@ -87,19 +119,6 @@ def pe(k: Machine) -> Features:
         "accumulator bit": k.acc_bits,
         "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
     }
-
-
-def _part_bits(k: Machine) -> Number:
-    """Bits of the sum over the lanes of the side that has fewer."""
-    return _each_row(
-        lambda width, inner: (width * (2**inner - 1)).bit_length(), k.width, np.minimum(k.lanes_a, k.lanes_w)
-    )
-
-
-def accumulator_bits(k: Machine, width: Number) -> Number:
-    """Registers of an accumulator of sums of `width` bits: in halves it keeps the low one, its carry and the sum's high bits a cycle longer."""
-    low = k.acc_bits // 2
-    return k.acc_bits + (k.acc_stages - 1) * (low + 1 + np.clip(width - low, 1, k.acc_bits - low))
 
 
 def pe_mac(k: Machine) -> Features:
@@ -112,7 +131,7 @@ def pe_mac(k: Machine) -> Features:
     small = np.where(np.maximum(m, n) <= 2, 1, 0)
     wide = k.width * (1 - small)
     return {
-        REGISTER: k.width * (m + n + 1 - small) + m + n + 1 + count_bits(k) + k.acc_bits,
+        REGISTER: k.width * (m + n + 1 - small) + m + n + 1 + count_bits(k) + k.acc_bits + stage_bits(k),
         "truth table input": k.width * small * (m + n),
         "multiplier": wide,
         "multiplier code bit": wide * (m + n),
