@@ -125,17 +125,20 @@ def pe_mac(k: Machine) -> Features:
     """A multiplier PE: W products of odd codes, an adder tree, the accumulator.
 
     A product of codes of at most two bits is a truth table of at most four inputs, and one of its bits repeats another; wider
-    codes take max(M, K) (min(M, K) - 1) adder bits.
+    codes take max(M, K) (min(M, K) - 1) adder bits. In two stages both are the sum of two products, and no bit repeats another.
     """
     m, n = k.max_act_bits, k.max_weight_bits
+    split = k.count_stages - 1
     small = np.where(np.maximum(m, n) <= 2, 1, 0)
-    wide = k.width * (1 - small)
+    wide, adders = k.width * (1 - small), np.maximum(m, n) * (np.minimum(m, n) - 1)
     return {
-        REGISTER: k.width * (m + n + 1 - small) + m + n + 1 + count_bits(k) + k.acc_bits + stage_bits(k),
+        REGISTER: k.width * (m + n + 1 - small * (1 - split)) + m + n + 1 + count_bits(k) + k.acc_bits + stage_bits(k),
         "truth table input": k.width * small * (m + n),
         "multiplier": wide,
         "multiplier code bit": wide * (m + n),
-        "multiplier adder bit": wide * np.maximum(m, n) * (np.minimum(m, n) - 1),
+        "multiplier adder bit": wide * adders * (1 - split),
+        "split multiplier adder bit": wide * adders * split,
+        "split truth table input": k.width * small * split * (m + n),
         "accumulator bit": k.acc_bits,
     }
 

@@ -127,6 +127,7 @@ def characterize(
 ) -> None:
     """Synthesize the engine and its blocks for a target, and fit areas to what came out."""
     from dse.characterize import characterize as run_characterize
+    from dse.clock_fits import clock_table
     from dse.fits import fit_table
     from hwmodels.synthesis.yosys import ToolError
 
@@ -139,9 +140,11 @@ def characterize(
     except ToolError as error:
         fail(str(error), 2)
     if as_json:
-        print_json({**done.summary, "errors": records(fit_table(done.table))})
+        errors = {"errors": records(fit_table(done.table)), "clock_errors": records(clock_table(done.table))}
+        print_json({**done.summary, **errors})
     else:
         print_table(fit_table(done.table), False)
+        print_table(clock_table(done.table), False)
         print(done.words)
     if done.failed:
         raise typer.Exit(1)
@@ -156,22 +159,26 @@ def validate(
     ] = False,
 ) -> None:
     """Print how far each level is from the truth below it, and how far the models are from published machines."""
+    from dse.clock_fits import shipped_clocks
     from dse.fits import shipped_fits
     from dse.published import PUBLISHED_COLUMNS, published_table
     from dse.validation import validate as run_validate
 
     machines, agreements = published_table(), None if published else run_validate(cases=cases)
-    fits = None if published else shipped_fits()
+    fits, clocks = (None, None) if published else (shipped_fits(), shipped_clocks())
     if as_json:
-        own = {"agreements": agreements, "fits": fits, "published": machines}
+        own = {"agreements": agreements, "fits": fits, "clocks": clocks, "published": machines}
         print_json({name: records(table) for name, table in own.items() if table is not None})
     else:
         if agreements is not None:
             print_table(agreements, False)
             print()
-        if fits is not None:
+        if fits is not None and clocks is not None:
             print("fitted to synthesis: relative errors on points held out, and on the largest from the smaller ones")
             print_table(fits, False)
+            print()
+            print("clocks fitted to timing: relative errors of the longest path on points held out, and on the slowest")
+            print_table(clocks, False)
             print()
         print_table(machines, False, PUBLISHED_COLUMNS)
     if not machines["holds"].all() or not (agreements is None or agreements["agrees"].all()):
