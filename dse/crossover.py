@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hwmodels.areas import RESOURCES, Fit, fitted, measured
-from hwmodels.design import PARTS, Design
+from hwmodels.design import Design
 from hwmodels.synthesis.table import Row, Table, shipped_table
 from hwmodels.technology import TECHNOLOGIES
 
@@ -50,11 +50,11 @@ def _row(model: Fit, resource: str, width: int, m: int, k: int) -> dict[str, obj
 
 
 def measured_pairs(table: Table) -> pd.DataFrame:
-    """The same without a fit: synthesized PEs of three stages with a synthesized twin of equal width, M and K, with M x K lanes."""
+    """The same without a fit: synthesized PEs of three stages that have such a twin of equal width, M and K, with M x K lanes."""
     resource = RESOURCES[table.head["kind"]][0]
-    twins = {_key(row.point.design): measured(row, resource) for row in _plain(table, "pe_mac")}
+    twins = {_key(row.point.design): measured(row, resource) for row in _shallow(table, "pe_mac")}
     rows = []
-    for row in _plain(table, "pe"):
+    for row in _shallow(table, "pe"):
         design = row.point.design
         whole = (design.lanes_a, design.lanes_w) == (design.max_act_bits, design.max_weight_bits)
         if whole and _key(design) in twins:
@@ -64,8 +64,8 @@ def measured_pairs(table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["target", "width", "m", "k", "parallel_to_mac"])
 
 
-def _plain(table: Table, block: str) -> list[Row]:
-    return [row for row in table.done(block) if row.point.design.pe_cycles == len(PARTS)]
+def _shallow(table: Table, block: str) -> list[Row]:
+    return [row for row in table.done(block) if row.point.design.pe_cycles == 3]
 
 
 def _key(design: Design) -> tuple[int, int, int]:

@@ -12,9 +12,9 @@ from dse.experiment import Experiment, parse
 from dse.results import Results
 from dse.space import blocks, design
 from hwmodels.areas import Fit, fitted
+from hwmodels.clocks import engine_paths
 from hwmodels.constants import ASSUMED
 from hwmodels.design import Design
-from hwmodels.macro_model import MacroModel
 from hwmodels.models import Evaluation, evaluate
 from hwmodels.pricing import Build, Term, area_terms, banks, energy_terms, resource_terms
 from hwmodels.structure import UNEVEN
@@ -28,6 +28,7 @@ class Explanation:
     """A row evaluated again, one design at a time, with tables of what its figures are made of.
 
     `energy` has the amount of every term and its `low` and `high`: the amount with the constants at the ends of their ranges.
+    `clock` has the longest path of every part of the engine, the slowest first; it is empty where the limit is assumed.
     `notes` say what the figures cannot: banks outside the SRAM data, and constants that are assumed and have no range.
     """
 
@@ -37,6 +38,7 @@ class Explanation:
     energy: pd.DataFrame
     silicon: pd.DataFrame
     constants: pd.DataFrame
+    clock: pd.DataFrame
     notes: tuple[str, ...]
 
     @property
@@ -81,6 +83,7 @@ def explain_design(network: Network, chosen: Design, *, row: int = -1) -> Explan
         energy=_with_range(_term_table(energy, 1000.0, "nJ"), node),
         silicon=_term_table(silicon, 1e6 if node.kind == "asic" else 1.0, "mm2" if node.kind == "asic" else None),
         constants=_constant_table((*energy, *silicon), node),
+        clock=_clock_table(build, node),
         notes=(*_bank_notes(build, node), *_assumed_notes(energy, node)),
     )
 
@@ -150,18 +153,23 @@ def _with_range(table: pd.DataFrame, node: Technology) -> pd.DataFrame:
     return table
 
 
+def _clock_table(build: Build, node: Technology) -> pd.DataFrame:
+    """Paths that limit the clock, with what each would allow by itself."""
+    paths = sorted(((float(delay), part) for part, delay in engine_paths(build, node).items()), reverse=True)
+    source = f"fitted to timing, see characterization/{node.fit}.csv"
+    rows = [
+        {"part": part, "path_ps": delay, "max_clock_mhz": 1e6 / delay, "source": source}
+        for delay, part in paths
+        if delay
+    ]
+    return pd.DataFrame(rows, columns=["part", "path_ps", "max_clock_mhz", "source"])
+
+
 def _bank_notes(build: Build, node: Technology) -> list[str]:
-    """Memories of an ASIC that lie outside the data they are priced from, or are slower than the clock."""
+    """Memories of an ASIC that lie outside the data they are priced from."""
     if node.sram is None:
         return []
-    slow = [
-        f"{bank.name} banks take {float(node.sram.access_time_ns(bank.depth, bank.bits)):.2f} ns to read, longer than a cycle at "
-        f"{build.clock_mhz:g} MHz"
-        for bank in banks(build.knobs)
-        if isinstance(node.sram, MacroModel)
-        and float(node.sram.access_time_ns(bank.depth, bank.bits)) * build.clock_mhz > 1000
-    ]
-    return slow + [
+    return [
         f"{bank.name} banks of {bank.depth} x {bank.bits} bits lie outside the SRAM data: smaller ones are priced as the "
         "smallest macro, larger ones as several"
         for bank in banks(build.knobs)

@@ -83,8 +83,8 @@ def _price(variant: Variant, designs: Knobs, activity: Activity, setting: Settin
     node = technology(setting.technology)
     build = Build(knobs=designs, memory=setting.memory, memory_kib=setting.memory_kib, clock_mhz=setting.clock_mhz)
     reason = over(reason, "memory_kib", too_big(variant.network, designs, setting))
-    reason = over(reason, "clock_mhz", np.full(designs.size, setting.clock_mhz > node["max_clock"]))
     parts = silicon(build, node)
+    reason = over(reason, "clock_mhz", np.broadcast_to(setting.clock_mhz > parts["max_clock_mhz"], designs.size))
     for name, limit in node.limits.items():
         reason = over(reason, name, np.broadcast_to(parts[name] > limit, designs.size))
     # A design that cannot run has no cycles; its infinite throughput is dropped with its row.

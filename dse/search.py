@@ -350,9 +350,8 @@ class Look:
         )
 
     def _possible(self, cores: Ints, setting: Setting) -> Bools:
-        """Which cores the memory and the clock of a setting allow."""
-        small = too_big(self.variant.network, self.machines.take(cores), setting)
-        return ~small & (setting.clock_mhz <= technology(setting.technology)["max_clock"])
+        """Which cores the memory of a setting allows."""
+        return ~too_big(self.variant.network, self.machines.take(cores), setting)
 
     def _coarse(self, cores: Ints) -> Bools:
         """(cores, settings): whether some cell may hold a row to keep."""
@@ -472,6 +471,7 @@ class Look:
         """Count what became of the rows that were priced."""
         reason = np.full(int(looked.sum()), "", "U64")
         columns = _Columns(region, looked, shape)
+        reason = over(reason, "clock_mhz", columns["max_clock_mhz"] < setting.clock_mhz)
         for name, limit in technology(setting.technology).limits.items():
             reason = over(reason, name, columns[name] > limit)
         reason = constrained(self.experiment.constraints, setting.technology, columns, reason)
@@ -515,8 +515,8 @@ class _Columns(Mapping[str, Any]):
 
 
 def _within(region: Region, name: str) -> Any:
-    """Whether a device can hold the design at all."""
-    found: Any = True
+    """Whether the design can have this clock, and a device can hold it at all."""
+    found: Any = region.silicon["max_clock_mhz"].high >= region.clock_mhz
     for resource, limit in technology(name).limits.items():
         found = found & (region.silicon[resource].low <= limit)
     return found

@@ -9,6 +9,7 @@ import numpy as np
 
 from hwmodels.activity import Activity
 from hwmodels.areas import fitted
+from hwmodels.clocks import max_clock_mhz
 from hwmodels.design import Design
 from hwmodels.knobs import Knobs
 from hwmodels.pricing import Build, Number, Term, area_terms, energy_terms, resource_terms, total
@@ -45,6 +46,7 @@ class Cost:
     ff: Number
     bram36: Number
     dsp: Number
+    max_clock_mhz: Number
     outside_fit: Number
     bandwidth_gbit_s: Number
 
@@ -72,7 +74,7 @@ def price(activity: Activity, build: Build, technology: Technology, rates: Rates
 
 
 def silicon(build: Build, technology: Technology) -> dict[str, Any]:
-    """Area columns of an ASIC or resource columns of an FPGA, the others NaN; and whether they are extrapolated."""
+    """Area columns of an ASIC or resource columns of an FPGA, the others NaN; the fastest clock; and whether they are extrapolated."""
     area = area_terms(build, technology) if technology.kind == "asic" else ()
     parts = resource_terms(build, technology) if technology.kind == "fpga" else ()
     columns: dict[str, Any] = {"area_mm2": _of(area, 1e6), "lut": _whole(parts, "lut")}
@@ -81,7 +83,8 @@ def silicon(build: Build, technology: Technology) -> dict[str, Any]:
     for name in ("pe", "post", "buffer", "control"):
         columns[f"lut_{name}"] = _whole(parts, "lut", name)
     columns |= {unit: _whole(parts, unit) for unit in ("ff", "bram36", "dsp")}
-    return columns | {"outside_fit": _outside_fit(build.knobs, technology)}
+    limit = max_clock_mhz(build, technology)
+    return columns | {"max_clock_mhz": limit, "outside_fit": _outside_fit(build.knobs, technology)}
 
 
 def _outside_fit(knobs: Design | Knobs, technology: Technology) -> Number:

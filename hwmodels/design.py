@@ -65,7 +65,7 @@ class Design:
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 2:
                 raise ValueError(f"{where}: {name} must be an integer >= 2 (two halves), not {getattr(self, name)!r}")
         for name in PARTS:
-            if getattr(self, name) not in STAGES or isinstance(getattr(self, name), bool):
+            if type(getattr(self, name)) is not int or getattr(self, name) not in STAGES:
                 raise ValueError(f"{where}: {name} must be 1 or 2, not {getattr(self, name)!r}")
         _check_choice("kind", self.kind, KINDS)
         _check_choice("dataflow", self.dataflow, DATAFLOWS)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from hwmodels.activity import Activity, total
 from hwmodels.analytical import Evaluated, evaluate_layer
+from hwmodels.clocks import engine_paths
 from hwmodels.cost import Cost, price, silicon
 from hwmodels.design import Design
 from hwmodels.exact import exact_layer, simulated_layer
@@ -109,12 +110,14 @@ def check_memory(network: Network, design: Design) -> None:
 
 def check_device(design: Design, node: Technology) -> None:
     """Raise Misfit unless the clock is within the technology's range and the parts within the device's limits."""
-    if design.clock_mhz > node["max_clock"]:
-        raise Misfit(
-            "clock_mhz",
-            f"design: clock_mhz must be at most {node['max_clock']:g} in {node.name}, not {design.clock_mhz:g}",
-        )
     parts = silicon(Build.of(design), node)
+    limit = float(parts["max_clock_mhz"])
+    if design.clock_mhz > limit:
+        slowest = max(engine_paths(Build.of(design), node).items(), key=lambda path: float(path[1]), default=None)
+        why = f" ({slowest[0]}: {float(slowest[1]):,.0f} ps)" if slowest else ""
+        raise Misfit(
+            "clock_mhz", f"design: clock_mhz must be at most {limit:.4g} in {node.name}{why}, not {design.clock_mhz:g}"
+        )
     for name, limit in node.limits.items():
         if parts[name] > limit:
             raise Misfit(name, f"design: {name} must be at most {limit} in {node.name}, not {parts[name]:g}")

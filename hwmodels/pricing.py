@@ -20,6 +20,7 @@ from hwmodels.knobs import Knobs
 from hwmodels.mapping import VECTOR_BITS
 from hwmodels.rates import RANDOM, RANDOM_RATE, Rates
 from hwmodels.structure import counts as unit_counts
+from hwmodels.structure import stage_bits
 from hwmodels.technology import Technology
 from workloads.actions import Actions
 
@@ -120,6 +121,7 @@ def _published_area(k: Design | Knobs, t: Technology) -> list[Term]:
         Term("pe", "accumulators, two each", pe * 2 * k.acc_bits, t["register_bit_area"], "um2", ("register_bit_area",)),
         Term("pe", "accumulate adders", pe * k.acc_bits, t["adder_bit_area"], "um2", ("adder_bit_area",)),
         Term("pe", "operand registers", _operand_bits(k), t["register_bit_area"], "um2", ("register_bit_area",)),
+        Term("pe", "second stages", pe * stage_bits(k), t["register_bit_area"], "um2", ("register_bit_area",)),
         *_arithmetic_area(k, pe, t),
         Term("post", "threshold comparators", k.rows * k.max_act_bits * k.acc_bits, t["adder_bit_area"], "um2", ("adder_bit_area",)),
         Term("post", "vector unit lanes", k.width * VECTOR_BITS, t["adder_bit_area"] + t["register_bit_area"], "um2",
@@ -154,6 +156,7 @@ def _published_resources(k: Design | Knobs, t: Technology) -> list[Term]:
         Term("control", "controller, loader, writer", 1, t["control_lut"], "lut", ("control_lut",)),
         Term("pe", "accumulators, two each", pe * 2 * k.acc_bits, 1, "ff", ()),
         Term("pe", "operand registers", _operand_bits(k), 1, "ff", ()),
+        Term("pe", "second stages", pe * stage_bits(k), 1, "ff", ()),
         Term("post", "vector unit and post registers", k.width * VECTOR_BITS + k.rows * k.acc_bits, 1, "ff", ()),
         Term("control", "controller, loader, writer", 1, t["control_lut"], "ff", ("control_lut",)),
     ]
@@ -314,6 +317,7 @@ def _asic_energy(activity: Activity, build: Build, t: Technology, rates: Rates) 
         Term("pe", "accumulate, adder and register bits", a.accumulations * k.acc_bits,
              t["adder_bit_energy"] + t["register_bit_energy"], "pJ", ("adder_bit_energy", "register_bit_energy")),
         Term("pe", "operand register bits", operands * k.width, t["register_bit_energy"], "pJ", ("register_bit_energy",)),
+        Term("pe", "register bits of second stages", a.accumulations * stage_bits(k), t["register_bit_energy"], "pJ", ("register_bit_energy",)),
         Term("pe", "offset correction adder bits", _correction_bits(a, k), t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         Term("post", "threshold compare bits", a.threshold_compares * k.acc_bits, t["adder_bit_energy"], "pJ", ("adder_bit_energy",)),
         Term("post", "vector lane bits", a.vector_words * k.width * VECTOR_BITS,

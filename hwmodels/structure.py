@@ -74,6 +74,41 @@ def shifts(k: Machine) -> Number:
     return _each_row(lambda *knobs: len(plane_gaps(*knobs)), k.max_act_bits, k.max_weight_bits, k.lanes_a, k.lanes_w)
 
 
+def stage_bits(k: Machine) -> Number:
+    """Registers of one PE that second stages of its counts (or products), its sum and its accumulator add."""
+    if k.kind == "mac":
+        counts, sums, width = (
+            k.width * _product_bits(k),
+            _mac_part_bits(k),
+            k.max_act_bits + k.max_weight_bits + 1 + count_bits(k),
+        )
+    else:
+        counts, sums, width = k.lanes_a * k.lanes_w * _each(k.width, cut_bits), _part_bits(k), sum_bits(k)
+    low = k.acc_bits // 2
+    # In halves, the low one, its carry, and the high bits of the sum (its sign if there are none) are kept a cycle longer.
+    halves = low + 1 + np.clip(width - low, 1, k.acc_bits - low)
+    return (k.count_stages - 1) * counts + (k.sum_stages - 1) * sums + (k.acc_stages - 1) * halves
+
+
+def _part_bits(k: Machine) -> Number:
+    """Sums over the lanes of the side that has fewer, one for each lane of the other."""
+    inner = np.minimum(k.lanes_a, k.lanes_w)
+    return np.maximum(k.lanes_a, k.lanes_w) * _each_row(
+        lambda width, lanes: (width * (2**lanes - 1)).bit_length(), k.width, inner
+    )
+
+
+def _product_bits(k: Machine) -> Number:
+    """Products with the lower and the upper half of the weight's bits; of at most two bits the lower half is 1."""
+    return 2 * k.max_act_bits + k.max_weight_bits + 2 - np.where(k.max_weight_bits <= 2, 1, 0)
+
+
+def _mac_part_bits(k: Machine) -> Number:
+    """Sums of about as many products as there are sums."""
+    exponent = (_each(k.width - 1, int.bit_length) + 1) // 2
+    return -(-k.width // 2**exponent) * (k.max_act_bits + k.max_weight_bits + 1 + exponent)
+
+
 def pe(k: Machine) -> Features:
     """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator.
 
@@ -82,19 +117,16 @@ def pe(k: Machine) -> Features:
     the sum are the inputs of a LUT; more places need others.
     """
     branches = k.lanes_a * k.lanes_w
-    inner, part_bits = np.minimum(k.lanes_a, k.lanes_w), (k.sum_stages - 1) * _parts(k) * _part_bits(k)
     whole = np.maximum(branches * count_bits(k) - sum_bits(k), 0)
-    first = _parts(k) * np.maximum(inner * count_bits(k) - 2 * _part_bits(k), 0)
+    parts = np.maximum(branches * count_bits(k) - 2 * _part_bits(k), 0) + np.maximum(_part_bits(k) - sum_bits(k), 0)
+    several = (k.sum_stages > 1) & (np.minimum(k.lanes_a, k.lanes_w) > 1)
     return {
-        REGISTER: branches * (count_bits(k) + (k.count_stages - 1) * _each(k.width, cut_bits))
-        + sum_bits(k)
-        + part_bits
-        + accumulator_bits(k, sum_bits(k)),
+        REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits + stage_bits(k),
         "branch": branches,
         "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
-        "combining full adder": np.where(k.sum_stages > 1, first + np.maximum(part_bits - sum_bits(k), 0), whole),
-        "part bit": np.where(inner > 1, part_bits, 0),
+        "combining full adder": np.where(k.sum_stages > 1, parts, whole),
+        "part bit": np.where(several, _part_bits(k), 0),
         "sum bit": sum_bits(k),
         "accumulator bit": k.acc_bits,
         "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
@@ -102,67 +134,39 @@ def pe(k: Machine) -> Features:
     }
 
 
-def _parts(k: Machine) -> Number:
-    """Sums over the lanes of the side that has fewer, where the sum takes two stages."""
-    return np.maximum(k.lanes_a, k.lanes_w)
-
-
-def _part_bits(k: Machine) -> Number:
-    """Bits of each."""
-    return _each_row(
-        lambda width, inner: (width * (2**inner - 1)).bit_length(), k.width, np.minimum(k.lanes_a, k.lanes_w)
-    )
-
-
-def accumulator_bits(k: Machine, width: Number) -> Number:
-    """Registers of an accumulator of sums of `width` bits: in halves it keeps the low one, its carry and the sum's high bits a cycle longer."""
-    low = k.acc_bits // 2
-    return k.acc_bits + (k.acc_stages - 1) * (low + 1 + np.clip(width - low, 1, k.acc_bits - low))
-
-
 def pe_mac(k: Machine) -> Features:
     """A multiplier PE: W products of odd codes, an adder tree, the accumulator.
 
     A product of codes of at most two bits is a truth table of at most four inputs; wider codes take max(M, K) (min(M, K) - 1)
-    adder bits. A bit of a truth table, and the sign of a product by one bit, repeats another: on some targets one register for both.
+    adder bits. A bit of a truth table, and the sign of a product by one bit, repeats another: on some targets one register for
+    both. In two stages both are the sum of two products, and no bit repeats another.
     """
     m, n = k.max_act_bits, k.max_weight_bits
+    split = k.count_stages - 1
     small = np.where(np.maximum(m, n) <= 2, 1, 0)
     repeated = np.where(np.minimum(m, n) == 1, 1, small)
-    wide = k.width * (1 - small)
+    wide, adders = k.width * (1 - small), np.maximum(m, n) * (np.minimum(m, n) - 1)
     sum_width = m + n + 1 + count_bits(k)
-    halves = (k.count_stages - 1) * k.width * (2 * m + n + 2)
-    parts = (k.sum_stages - 1) * _each_row(_halfway_bits, k.width, m + n + 1)
     return {
-        REGISTER: k.width * (m + n + 1 - repeated) + halves + parts + sum_width + accumulator_bits(k, sum_width),
-        REPEATED: k.width * repeated,
+        REGISTER: k.width * (m + n + 1 - repeated * (1 - split)) + sum_width + k.acc_bits + stage_bits(k),
+        REPEATED: k.width * repeated * (1 - split),
         "truth table input": k.width * small * (m + n),
         "multiplier": wide,
         "multiplier code bit": wide * (m + n),
-        "multiplier adder bit": wide * np.maximum(m, n) * (np.minimum(m, n) - 1),
+        "multiplier adder bit": wide * adders * (1 - split),
+        "split multiplier adder bit": wide * adders * split,
+        "split truth table input": k.width * small * split * (m + n),
         "tree full adder": _each_row(_tree_adders, k.width, m + n + 1 - repeated, sum_width, k.sum_stages),
         "accumulator bit": k.acc_bits,
     }
-
-
-def _halfway(width: int) -> tuple[int, int]:
-    """(products that the first of two stages of the sum adds up, as a power of two; such sums)."""
-    levels = ((width - 1).bit_length() + 1) // 2
-    return levels, -(-width // (1 << levels))
-
-
-def _halfway_bits(width: int, product_bits: int) -> int:
-    """Registers of those sums."""
-    levels, parts = _halfway(width)
-    return parts * (product_bits + levels)
 
 
 def _tree_adders(width: int, product_bits: int, sum_width: int, stages: int) -> int:
     """Full adders that leave two numbers of all products, or of those of every part and then of all parts."""
     if stages == 1:
         return max(width * product_bits - 2 * sum_width, 0)
-    levels, parts = _halfway(width)
-    part_bits = product_bits + levels
+    levels = ((width - 1).bit_length() + 1) // 2
+    parts, part_bits = -(-width // (1 << levels)), product_bits + levels
     return parts * max((product_bits << levels) - 2 * part_bits, 0) + max(parts * part_bits - 2 * sum_width, 0)
 
 

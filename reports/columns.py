@@ -95,6 +95,7 @@ METRICS = (
     Column("ff", "Registers", "FF", "smaller"),
     Column("bram36", "Block RAM", "BRAM36", "smaller"),
     Column("dsp", "Multiplier blocks", "DSP", "smaller"),
+    Column("max_clock_mhz", "Fastest clock", "MHz", "larger"),
     Column("outside_fit", "Outside the fit"),
     Column("utilisation", "PE utilisation", "1", "larger"),
     Column("bandwidth_gbit_s", "Memory bandwidth", "Gbit/s", "smaller"),

@@ -129,6 +129,7 @@ def characterize(
 ) -> None:
     """Synthesize the engine and its blocks for a target, and fit areas to what came out."""
     from dse.characterize import characterize as run_characterize
+    from dse.clock_fits import clock_table
     from dse.fits import fit_table, width_steps
     from hwmodels.synthesis.yosys import ToolError
 
@@ -141,10 +142,14 @@ def characterize(
     except ToolError as error:
         fail(str(error), 2)
     if as_json:
-        tables = {"errors": fit_table(done.table), "steps": width_steps(done.table)}
+        tables = {
+            "errors": fit_table(done.table),
+            "clock_errors": clock_table(done.table),
+            "steps": width_steps(done.table),
+        }
         print_json({**done.summary, **{name: records(table) for name, table in tables.items()}})
     else:
-        for table in (fit_table(done.table), width_steps(done.table)):
+        for table in (fit_table(done.table), clock_table(done.table), width_steps(done.table)):
             if len(table):
                 print_table(table, False)
         print(done.words)
@@ -161,24 +166,28 @@ def validate(
     ] = False,
 ) -> None:
     """Print how far each level is from the truth below it, and how far the models are from published machines."""
+    from dse.clock_fits import shipped_clocks
     from dse.fits import shipped_fits
     from dse.published import PUBLISHED_COLUMNS, published_table
     from dse.validation import validate as run_validate
 
     machines, agreements = published_table(), None if published else run_validate(cases=cases)
-    fits = None if published else shipped_fits()
+    fits, clocks = (None, None) if published else (shipped_fits(), shipped_clocks())
     if as_json:
-        own = {"agreements": agreements, "fits": fits, "published": machines}
+        own = {"agreements": agreements, "fits": fits, "clocks": clocks, "published": machines}
         print_json({name: records(table) for name, table in own.items() if table is not None})
     else:
         if agreements is not None:
             print_table(agreements, False)
             print()
-        if fits is not None:
+        if fits is not None and clocks is not None:
             print(
-                "fitted to synthesis: relative errors on points held out, on the largest from the smaller ones, and at widths without a point"
+                "fitted to synthesis: relative errors on points held out, on the largest, and at widths without a point"
             )
             print_table(fits, False)
+            print()
+            print("clocks fitted to timing: relative errors of the longest path on points held out, and on the slowest")
+            print_table(clocks, False)
             print()
         print_table(machines, False, PUBLISHED_COLUMNS)
     if not machines["holds"].all() or not (agreements is None or agreements["agrees"].all()):

@@ -163,7 +163,7 @@ def explain(
     found = run_explain(open_results(results), row)
     evaluation = found.evaluation
     if as_json:
-        tables = {name: records(getattr(found, name)) for name in ("layers", "energy", "silicon", "constants")}
+        tables = {name: records(getattr(found, name)) for name in ("layers", "energy", "silicon", "clock", "constants")}
         said = {"energy_range_nj": found.energy_range_nj, "notes": found.notes}
         print_json({"row": row, "network": evaluation.network.name, "design": evaluation.design.name, **said, **tables})
         return
@@ -172,10 +172,12 @@ def explain(
         ("layers", found.layers),
         ("energy", found.energy),
         ("silicon", found.silicon),
+        ("clock", found.clock),
         ("constants", found.constants),
     ):
-        print(f"\n{title}")
-        print_table(table, False)
+        if len(table):
+            print(f"\n{title}")
+            print_table(table, False)
     low, high = found.energy_range_nj
     print(
         f"\nenergy {evaluation.cost.energy_nj:,.1f} nJ; {low:,.1f} to {high:,.1f} nJ with all constants at the ends of their ranges"

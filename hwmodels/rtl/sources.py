@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 
 ENGINE = (
     "delay", "popcount", "accumulator", "odd_code", "bank", "pe", "pe_mac", "plane_order", "tile_order", "sequencer", "columns", "grid",
@@ -13,7 +16,8 @@ PACKAGE = "dse_pkg.sv"
 WAIVERS = "lint.vlt"
 
 
-def sources() -> dict[str, str]:
+@cache
+def sources() -> Mapping[str, str]:
     """Text of every file by its name: modules, testbench, lint waivers. The package comes from `hwmodels.rtl.package`."""
     names = [*(f"{name}.sv" for name in (*ENGINE, TESTBENCH)), WAIVERS]
-    return {name: (files("hwmodels.rtl") / name).read_text(encoding="utf-8") for name in names}
+    return MappingProxyType({name: (files("hwmodels.rtl") / name).read_text(encoding="utf-8") for name in names})

@@ -67,6 +67,7 @@ def test_whole_networks_equal_the_numpy_form(name: str) -> None:
     columns = Knobs(
         kind="array", dataflow="best", rows=drawn(8, 16, 64, 96), cols=drawn(1, 3, 8, 14), width=drawn(32, 64),
         lanes_a=drawn(1, 2), lanes_w=drawn(1, 3), max_act_bits=drawn(4, 8), max_weight_bits=drawn(3, 8),
+        count_stages=drawn(1, 2), sum_stages=drawn(1, 2), acc_stages=drawn(1, 2),
         weight_depth=drawn(8192, 131072), act_depth=drawn(4096, 32768), out_depth=drawn(8192, 65536), threshold_depth=drawn(256, 8192),
         port_bits=drawn(16, 64, 256), port_shared=drawn(0, 1), port_latency=drawn(0, 20), port_burst=drawn(1, 16),
     )  # fmt: skip

@@ -22,7 +22,7 @@ from dse.sweeps import Plan, evaluate_chunk, plan, prepare, sweep
 from reports.columns import COLUMNS
 
 AXES: dict[str, list[Any]] = {
-    "machine": ["array", "mac"], "dataflow": ["best", "weight"], "technology": ["asic45", "zynq7020", "asic16"],
+    "machine": ["array", "mac"], "dataflow": ["best", "weight"], "technology": ["asic45", "zynq7020", "sg13g2", "asic16"],
     "memory": ["dram", "sram"], "clock_mhz": [100.0, 150.0, 400.0], "rows": [4, 16, 24], "cols": [1, 4, 6], "width": [16, 32],
     "lanes_a": [1, 2], "lanes_w": [1, 2], "max_act_bits": [8], "weight_depth": [16384, 8192, 32768], "act_depth": [2048, 4096, 8192],
     "out_depth": [1024, 2048, 4096], "threshold_depth": [128, 256], "port_bits": [16, 64, 24], "port_shared": [True, False],

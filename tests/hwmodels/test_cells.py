@@ -30,11 +30,11 @@ def yosys(folder: Path, script: list[str]) -> None:
 def lanes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, float]]:
     """LUT4 of a PE per xnor lane, by lanes and width (adders in LUTs, no carry chains)."""
     folder = tmp_path_factory.mktemp("cells")
-    for name in ("popcount", "pe"):
+    for name in ("popcount", "accumulator", "pe"):
         (folder / f"{name}.sv").write_text((files("hwmodels.rtl") / f"{name}.sv").read_text())
     found: dict[str, dict[int, float]] = {}
     for act, weight, mask in ((1, 1, "2'b11"), (2, 2, "3'b101")):
-        script = ["read_verilog -sv popcount.sv pe.sv", "design -save read"]
+        script = ["read_verilog -sv popcount.sv accumulator.sv pe.sv", "design -save read"]
         for width in WIDTHS:
             bits = width.bit_length() + act + weight + 1
             script += [

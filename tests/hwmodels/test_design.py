@@ -52,6 +52,8 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
         "weight_depth", "act_depth", "out_depth", "threshold_depth",
     )),
     ({"act_depth": 2.0}, r"design: act_depth must be an integer >= 2 \(two halves\), not 2.0"),
+    *(({name: value}, f"design: {name} must be 1 or 2, not {value}")
+      for name in ("count_stages", "sum_stages", "acc_stages") for value in (0, 3, True, 1.0)),
     ({"kind": "gpu"}, "design: kind must be one of array, mac, not 'gpu'"),
     ({"dataflow": "row"}, "design: dataflow must be one of weight, activation, best, not 'row'"),
     ({"memory": "hbm"}, "design: memory must be one of dram, sram, ddr3, lpddr, lpddr4, gddr5, hbm2, not 'hbm'"),

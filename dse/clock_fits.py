@@ -1,0 +1,58 @@
+"""How far the fitted clock limits are from timing on designs that the fit never saw: a third held out, and the slowest ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from hwmodels.clocks import PARTS, delay_ps, fit_clocks
+from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
+
+COLUMNS = ("target", "block", "points", "fastest_ps", "slowest_ps", "median", "p95", "worst", "worst_slowest")
+BLOCKS = (*PARTS, "engine")
+THIRDS = 3
+
+
+def clock_table(table: Table) -> pd.DataFrame:
+    """Relative errors of the longest path by block: of points held out, each in one of three fits, and of the slowest third
+    predicted from the others. Blocks of fewer than three timed points are left out. Empty where the PEs were not timed."""
+    timed = [row for row in table.rows if row.status == DONE and delay_ps(row)]
+    return pd.DataFrame(list(_rows(table, timed)), columns=list(COLUMNS))
+
+
+def shipped_clocks() -> pd.DataFrame:
+    """The same of every target whose table comes with the package."""
+    return pd.concat([clock_table(shipped_table(name)) for name in shipped()], ignore_index=True)
+
+
+def _rows(table: Table, timed: Sequence[Row]) -> Iterator[dict[str, object]]:
+    if fit_clocks(table, timed) is None:
+        return
+    for block in BLOCKS:
+        points = [row for row in timed if row.point.block == block]
+        if len(points) < THIRDS:
+            continue
+        thirds = (_errors(table, timed, points[start::THIRDS]) for start in range(THIRDS))
+        sizes = np.array([error for errors in thirds for error in errors])
+        slowest = _errors(table, timed, sorted(points, key=delay_ps)[-(len(points) // THIRDS) :])
+        yield {
+            "target": table.head["target"],
+            "block": block,
+            "points": len(points),
+            "fastest_ps": min(map(delay_ps, points)),
+            "slowest_ps": max(map(delay_ps, points)),
+            "median": float(np.median(sizes)),
+            "p95": float(np.percentile(sizes, 95)),
+            "worst": float(sizes.max()),
+            "worst_slowest": max(slowest),
+        }
+
+
+def _errors(table: Table, timed: Sequence[Row], out: Sequence[Row]) -> list[float]:
+    """Sizes of the relative errors of points, by the fit of all others."""
+    hidden = {id(row) for row in out}
+    model = fit_clocks(table, [row for row in timed if id(row) not in hidden])
+    assert model is not None
+    return [abs(float(model.unit(row.point.block, row.point.design)) / delay_ps(row) - 1) for row in out]

@@ -1,0 +1,240 @@
+"""Clock limits fitted to timing: the longest path of every part of the engine, from structural features times coefficients.
+
+A unit is as slow as the slowest of its parts, the engine as its slowest unit. Timing names one delay a unit, so a fit also finds
+which part it belongs to: each point is given to the part that the fit so far calls the longest, then every part is fitted to its
+points (least squares, relative, no coefficient negative), until nothing changes.
+
+Delays are those of the netlist whose area is fitted: of standard cells abc's estimate, mapped for area, without wires; of an FPGA
+after place and route, median of the seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from types import MappingProxyType
+
+import numpy as np
+
+from hwmodels.least_squares import Floats, non_negative
+from hwmodels.macro_model import MacroModel
+from hwmodels.pricing import Build, banks
+from hwmodels.structure import Features, Machine, Number
+from hwmodels.synthesis.table import DONE, Row, Table, shipped_table
+from hwmodels.technology import Technology
+
+ROUNDS = 30
+"""Of giving points to parts and fitting; a handful is enough."""
+STARTS = (1.0, 1.6)
+"""How much longer a part is first taken to be, for every combination of parts; the best end counts."""
+
+
+def _counts(k: Machine) -> Features:
+    """xnor and popcount: a full adder and a joining adder a level."""
+    return _halved(k.count_stages, {"popcount level": np.log2(k.width)})
+
+
+def _sum(k: Machine) -> Features:
+    """Branches two by two; in two cycles the longer side of lanes is the longer path."""
+    whole = np.log2(k.lanes_a * k.lanes_w)
+    return {
+        "constant": _one(k),
+        "branch level": np.where(k.sum_stages == 1, whole, np.log2(np.maximum(k.lanes_a, k.lanes_w))),
+    }
+
+
+def _accumulator(k: Machine) -> Features:
+    """A carry through all bits, or through the longer half."""
+    return {"constant": _one(k), "carry bit": np.where(k.acc_stages == 1, k.acc_bits, k.acc_bits - k.acc_bits // 2)}
+
+
+def _products(k: Machine) -> Features:
+    """Rows of a multiplier two by two, and the carry of the last addition."""
+    return _halved(
+        k.count_stages,
+        {
+            "multiplier level": np.log2(np.minimum(k.max_act_bits, k.max_weight_bits)),
+            "code bit": k.max_act_bits + k.max_weight_bits,
+        },
+    )
+
+
+def _tree(k: Machine) -> Features:
+    """Products two by two, with a carry in the end."""
+    levels = np.log2(k.width)
+    return {
+        "constant": _one(k),
+        "tree level": np.where(k.sum_stages == 1, levels, levels / 2),
+        "code bit": k.max_act_bits + k.max_weight_bits,
+    }
+
+
+def _vector(k: Machine) -> Features:
+    return {"constant": _one(k), "width level": np.log2(k.width), "code bit": _one(k) * k.max_act_bits}
+
+
+def _constant(k: Machine) -> Features:
+    return {"constant": _one(k)}
+
+
+def _halved(stages: Number, features: Features) -> Features:
+    """The features with a constant, and others of their own where a register lies in the middle."""
+    whole, half = np.where(stages == 1, 1, 0), np.where(stages == 1, 0, 1)
+    named = {"constant": 1, **features}
+    return {name: whole * value for name, value in named.items()} | {
+        f"{name}, halved": half * value for name, value in named.items()
+    }
+
+
+def _one(k: Machine) -> Number:
+    return np.ones_like(k.rows)
+
+
+Parts = Mapping[str, Callable[[Machine], Features]]
+PARTS: Mapping[str, Parts] = MappingProxyType({
+    "pe": {"counts": _counts, "sum": _sum, "accumulator": _accumulator},
+    "pe_mac": {"counts": _products, "sum": _tree, "accumulator": _accumulator},
+    "vector_unit": {"vector unit": _vector},
+    **{name: {name: _constant} for name in ("columns", "drain", "sequencer", "loader", "writer", "controller", "frame")},
+})  # fmt: skip
+"""Features of the parts of every unit whose timing is fitted; `frame` is all but PEs and memories, where it could be timed."""
+PES = {"array": "pe", "mac": "pe_mac"}
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Picoseconds of one of each feature, by unit, part and feature. A part that was nowhere the longest has none."""
+
+    target: str
+    coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+    def part(self, unit: str, part: str, k: Machine) -> Number:
+        """ps of the longest path through a part."""
+        known = self.coefficients[unit].get(part, {})
+        return sum(value * known[name] for name, value in PARTS[unit][part](k).items() if name in known)
+
+    def unit(self, unit: str, k: Machine) -> Number:
+        """ps of the longest path of a unit; of block `engine`, of a whole engine without its memories."""
+        if unit == "engine":
+            return _longest(self.paths(k).values())
+        return _longest(self.part(unit, part, k) for part in self.coefficients[unit])
+
+    def paths(self, k: Machine) -> dict[str, Number]:
+        """ps by part of an engine. The frame stands for the units in it, where it was timed."""
+        units = (
+            ["frame"]
+            if "frame" in self.coefficients
+            else [name for name in self.coefficients if name not in PES.values()]
+        )
+        units.append(PES[k.kind])
+        return {
+            part if part == unit else f"PE {part}": self.part(unit, part, k)
+            for unit in units
+            for part in self.coefficients.get(unit, ())
+        }
+
+
+def delay_ps(row: Row) -> float:
+    """What timing gave; 0 where it gave nothing."""
+    return 1e6 / row.counts.clock_mhz if row.counts.clock_mhz else row.counts.delay_ps
+
+
+def fit_clocks(table: Table, rows: Iterable[Row] | None = None) -> Clocks | None:
+    """Coefficients of a table, or of some of its rows; None where the PEs were not timed."""
+    timed = [row for row in (table.rows if rows is None else rows) if row.status == DONE and delay_ps(row)]
+    found = {}
+    for unit, parts in PARTS.items():
+        points = [row for row in timed if row.point.block == unit]
+        if points:
+            found[unit] = _fit_parts(parts, points)
+    return Clocks(table.head["target"], found) if set(PES.values()) <= set(found) else None
+
+
+@cache
+def fitted_clocks(target: str) -> Clocks | None:
+    """The fit of a table that comes with the package. Raises ValueError listing the targets."""
+    return fit_clocks(shipped_table(target))
+
+
+def engine_paths(build: Build, technology: Technology) -> dict[str, Number]:
+    """ps by part of a machine; {} where the technology has no fit.
+
+    A foundry's memories are read in the cycle of the first part of a PE: their access time and that part are one path.
+    """
+    clocks = fitted_clocks(technology.fit) if technology.fit else None
+    if clocks is None:
+        return {}
+    paths = clocks.paths(build.knobs)
+    if isinstance(technology.sram, MacroModel):
+        for bank in banks(build.knobs)[:2]:
+            access = technology.sram.access_time_ns(bank.depth, bank.bits) * 1000.0
+            paths[f"{bank.name} bank and PE counts"] = access + paths.get("PE counts", 0.0)
+    return paths
+
+
+def max_clock_mhz(build: Build, technology: Technology) -> Number:
+    """The fastest clock of a machine: one over its longest path, or what the technology is assumed to allow."""
+    paths = engine_paths(build, technology)
+    return 1e6 / _longest(paths.values()) if paths else technology["max_clock"]
+
+
+def _longest(delays: Iterable[Number]) -> Number:
+    found = 0.0
+    for delay in delays:
+        found = np.maximum(found, delay)
+    return found
+
+
+def _fit_parts(parts: Parts, points: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """The best of the fits from every start."""
+    values = np.array([delay_ps(row) for row in points])
+    tables = {name: [_numbers(part(row.point.design)) for row in points] for name, part in parts.items()}
+    starts = list(product(STARTS, repeat=len(parts))) if len(parts) > 1 else [(1.0,)]
+    fits = [_alternate(tables, values, start) for start in starts]
+    return min(fits, key=lambda fit: float(np.sum((_predict(tables, fit).max(axis=0) / values - 1) ** 2)))
+
+
+def _alternate(
+    tables: Mapping[str, list[dict[str, float]]], values: Floats, start: Sequence[float]
+) -> dict[str, dict[str, float]]:
+    """Give every point to a part, fit the parts, and again."""
+    names = list(tables)
+    sizes = np.array([[sum(row.values()) for row in tables[name]] for name in names])
+    owner = np.argmax(sizes / sizes.mean(axis=1, keepdims=True) * np.array(start)[:, None], axis=0)
+    for _ in range(ROUNDS):
+        fit = {
+            name: _solve(
+                [row for row, own in zip(tables[name], owner == index, strict=True) if own], values[owner == index]
+            )
+            for index, name in enumerate(names)
+        }
+        again = np.argmax(_predict(tables, fit), axis=0)
+        if (again == owner).all():
+            break
+        owner = again
+    return {name: found for name, found in fit.items() if found}
+
+
+def _predict(tables: Mapping[str, list[dict[str, float]]], fit: Mapping[str, Mapping[str, float]]) -> Floats:
+    """(parts, points) ps."""
+    return np.array(
+        [
+            [sum(value * fit.get(name, {}).get(key, 0.0) for key, value in row.items()) for row in rows]
+            for name, rows in tables.items()
+        ]
+    )
+
+
+def _solve(rows: Sequence[Mapping[str, float]], values: Floats) -> dict[str, float]:
+    """Relative least squares, no coefficient negative; {} where there are not more points than features to tell apart."""
+    names = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    if len(rows) < len(names) + (len(names) > 1) or not names:
+        return {}
+    matrix = np.array([[row[name] for name in names] for row in rows]) / values[:, None]
+    return dict(zip(names, non_negative(matrix, np.ones(len(values))).tolist(), strict=True))
+
+
+def _numbers(features: Features) -> dict[str, float]:
+    return {name: float(value) for name, value in features.items()}
