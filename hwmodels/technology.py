@@ -190,23 +190,12 @@ def _synthesized(base: Technology, name: str, fit: str, description: str) -> Tec
     )
 
 
-# Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250); Lattice FPGA-DS-02012 (ECP5).
+# Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
 _ZYNQ7020 = Technology(
     "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",
     MappingProxyType(_fpga(0.20, 12.0, 8.0, 0.12, 250)), None,
     MappingProxyType({"lut": 53_200, "ff": 106_400, "bram36": 140, "dsp": 220}),
 )  # fmt: skip
-_ZU3EG = Technology(
-    "zu3eg", "fpga", 16, 0.85, "Xilinx Zynq UltraScale+ ZU3EG",
-    MappingProxyType(_fpga(0.10, 7.0, 5.0, 0.30, 400)), None,
-    MappingProxyType({"lut": 70_560, "ff": 141_120, "bram36": 216, "dsp": 360}),
-)  # fmt: skip
-_ECP5_85 = Technology(
-    "ecp5_85", "fpga", 40, 1.1, "Lattice ECP5 LFE5U-85",
-    MappingProxyType(_fpga(0.30, 15.0, 10.0, 0.10, 200)), None,
-    MappingProxyType({"lut": 83_640, "ff": 83_640, "bram36": 104, "dsp": 156}),
-)  # fmt: skip
-
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
     "asic65": scaled(ASIC_45, name="asic65", node="65", voltage_v=1.1, base_node="45"),
     "asic45": ASIC_45,
@@ -218,9 +207,12 @@ TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
         "IHP SG13G2 RM_IHPSG13_1P, see characterization/sram/ihp_sg13g2.csv",
     ),
     "zynq7020": _ZYNQ7020,
-    # "xc7z020": _synthesized(_ZYNQ7020, "xc7z020", "xc7", "Xilinx Zynq-7020"),
-    # "ecp5_85": _synthesized(_ECP5_85, "ecp5_85", "ecp5", _ECP5_85.description),
-    "zu3eg": _ZU3EG,
+    "xc7z020": _synthesized(_ZYNQ7020, "xc7z020", "xc7", "Xilinx Zynq-7020"),
+    "zu3eg": Technology(
+        "zu3eg", "fpga", 16, 0.85, "Xilinx Zynq UltraScale+ ZU3EG",
+        MappingProxyType(_fpga(0.10, 7.0, 5.0, 0.30, 400)), None,
+        MappingProxyType({"lut": 70_560, "ff": 141_120, "bram36": 216, "dsp": 360}),
+    ),
     "u250": Technology(
         "u250", "fpga", 16, 0.85, "Xilinx Alveo U250",
         MappingProxyType(_fpga(0.10, 7.0, 5.0, 20.0, 400)), None,

@@ -67,6 +67,8 @@ _UNITS = {
     "grid": 7,
 }
 _FRAMES = 5
+# More grids of PEs with second stages: what waits for them is registers of another kind.
+_DEEP_GRIDS = ((4, 4, 32, 2, 2, 2, 256, 32, 2, 1, 2), (8, 4, 16, 1, 1, 4, 1024, 32, 1, 2, 2))
 _ENGINES = (
     (2, 2, 16, 1, 1, 1, 128, 16), (4, 4, 16, 1, 1, 2, 256, 32), (4, 4, 32, 2, 2, 2, 256, 32, 2, 1, 2), (4, 4, 64, 1, 1, 2, 1024, 64),
 )  # fmt: skip
@@ -126,6 +128,7 @@ def _full() -> Iterator[Point]:
         yield Point("post_unit", Design(max_act_bits=bits, weight_depth=depth, threshold_depth=thresholds))
     for block, count in _UNITS.items():
         yield from (_whole(block, knobs) for knobs in _SHAPES[:count])
+    yield from (_whole("grid", knobs) for knobs in _DEEP_GRIDS)
     for width, lanes, depth in _BANKS:
         yield Point("bank", replace(_alone(width, depth), lanes_w=lanes))
     yield from (_whole("frame", knobs) for knobs in _SHAPES[:_FRAMES])

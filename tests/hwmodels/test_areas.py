@@ -169,6 +169,6 @@ def test_neighbouring_widths_cost_in_line(target: str) -> None:
 
 
 def test_technologies_of_fits_have_a_table() -> None:
-    fits = {node.fit for node in TECHNOLOGIES.values() if node.fit}
-    assert fits <= set(shipped())
-    assert all(TECHNOLOGIES[name].kind == shipped_table(name).head["kind"] for name in fits)
+    nodes = [node for node in TECHNOLOGIES.values() if node.fit]
+    assert {"sg13g2", "xc7"} <= {node.fit for node in nodes} <= set(shipped())
+    assert all(node.kind == shipped_table(node.fit).head["kind"] for node in nodes)
