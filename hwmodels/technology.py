@@ -135,7 +135,7 @@ _ASIC_45 = {
     "logic_leakage": Constant(5.0, "mW/mm2", ASSUMED),
     "control_area": Constant(20_000.0, "um2", f"{ASSUMED}: controller, address generators, loader, writer"),
     "control_energy": Constant(2.0, "pJ", f"{ASSUMED}: controller and clock distribution, per cycle"),
-    "max_clock": Constant(1000.0, "MHz", f"{ASSUMED} until the clock is fitted to synthesis"),
+    "max_clock": Constant(1000.0, "MHz", f"{ASSUMED}; not used where the clock is fitted to timing"),
 }  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _fpga(lut_pj: float, bram_pj: float, dsp_pj: float, static_w: float, clock_m
         **OFF_CHIP,
         "static_power": assumed(static_w * 1000.0, "mW", "whole device, idle", within=3),
         "control_energy": assumed(3000.0 * lut_pj * 0.1, "pJ", "a tenth of the control LUTs toggle in a cycle", within=3),
-        "max_clock": Constant(clock_mhz, "MHz", f"{ASSUMED} until the clock is fitted to place and route"),
+        "max_clock": Constant(clock_mhz, "MHz", f"{ASSUMED}; not used where the clock is fitted to timing"),
     }  # fmt: skip
 
 

@@ -1,0 +1,35 @@
+"""How wrong the clock limits are, held to what the documentation states."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from dse.clock_fits import clock_table, shipped_clocks
+from hwmodels.synthesis.table import Table, shipped_table
+
+GOAL = 0.10
+"""Median relative error of the longest path of a PE, a multiplier PE or an engine, held out."""
+
+
+@pytest.fixture(scope="module")
+def clocks() -> pd.DataFrame:
+    return shipped_clocks()
+
+
+def test_longest_paths_are_within_ten_percent(clocks: pd.DataFrame) -> None:
+    found = clocks[clocks["block"].isin(["pe", "pe_mac", "frame", "engine"])]
+    assert {"pe", "pe_mac"} <= set(found["block"])
+    assert (found["median"] <= GOAL).all()
+
+
+def test_errors_are_of_predictions_not_of_the_fit(clocks: pd.DataFrame) -> None:
+    """No block is predicted without error, and the slowest are no nearer than a fit that saw them would be."""
+    assert (clocks["worst"] > 0).all()
+    assert (clocks["median"] <= clocks["p95"]).all()
+    assert (clocks["p95"] <= clocks["worst"]).all()
+
+
+def test_a_table_without_timed_pes_has_no_errors() -> None:
+    whole = shipped_table("sg13g2")
+    assert clock_table(Table(whole.head, whole.done("frame"))).empty
