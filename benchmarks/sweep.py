@@ -1,8 +1,9 @@
 """Sweep speed on ResNet-18 at 1 x 1, one process; every line states a ratio in this run. CPU time, so that other jobs do not matter.
 
 Sections: designs evaluated in full against a plain Python loop over one-design evaluation, and machine code against numpy on
-random designs; the exact front of large spaces by bound and skip, over sizes; fronts of 10^7 rows against a lexicographic sort and
-a scan; peak memory. Machine code must have been compiled once before (any earlier run does).
+random designs; designs of a sampler in batches against one by one; the exact front of large spaces by bound and skip, over sizes;
+fronts of 10^7 rows against a lexicographic sort and a scan; peak memory. Machine code must have been compiled once before (any
+earlier run does).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import numpy as np
 
 from dse import pareto
 from dse.experiment import Experiment, parse
+from dse.sampling import WORTHWHILE, Sampling, Survey
 from dse.space import design, knobs
-from dse.sweeps import Plan, evaluate_chunk, plan, sweep
+from dse.sweeps import Plan, evaluate_chunk, forecast, plan, sweep
 from hwmodels import compiled
 from hwmodels.design import Design
 from hwmodels.mapping import Misfit
@@ -45,22 +47,36 @@ out_depth = {depths}
 threshold_depth = [32, 64, 128]
 port_bits = [64, 128]
 port_burst = {bursts}
+port_latency = {latencies}
 """
 SAMPLE = 24
-FEW = {"technologies": '["asic45"]', "clocks": "[200]", "depths": "[2048, 4096]", "bursts": "[16]"}
+FEW = {"technologies": '["asic45"]', "clocks": "[200]", "depths": "[2048, 4096]", "bursts": "[16]", "latencies": "[20]"}
 SETTINGS = FEW | {"technologies": '["asic45", "asic16", "zu3eg", "u250"]', "clocks": "[100, 200, 400]"}
 LARGE = {
     "technologies": '["asic45", "asic16"]',
     "clocks": "{ from = 100, to = 800, step = 50 }",
     "depths": "[1024, 2048, 4096, 8192, 16384]",
     "bursts": "[8, 16]",
+    "latencies": "[20]",
+}
+MANY_BURSTS = LARGE | {"bursts": "[4, 8, 16, 32, 64, 128]"}
+FINE = MANY_BURSTS | {"depths": "[1024, 1536, 2048, 4096, 8192, 12288, 16384]", "latencies": "[10, 20, 40]"}
+FINEST = FINE | {
+    "depths": "[1024, 1536, 2048, 3072, 4096, 6144, 8192, 10240, 12288, 16384]",
+    "clocks": "{ from = 50, to = 800, step = 10 }",
 }
 SIZES = (
+    (36, FEW | {"depths": "[1024, 2048, 4096]"}),
     (8, LARGE | {"clocks": "[200]"}),
     (16, LARGE),
     (160, LARGE),
-    (480, LARGE | {"bursts": "[4, 8, 16, 32, 64, 128]"}),
+    (500, LARGE | {"bursts": "[8, 16, 32]"}),
+    (480, MANY_BURSTS),
+    (600, FINE),
 )
+"""From 10^4 to 10^9 designs; the fifth is the one of 5 x 10^7."""
+LARGEST = (600, FINEST)
+"""10^10; `python benchmarks/sweep.py largest` says how long it will take, and then sweeps it."""
 ASKED = {"front": "front", "best": "front and best design at every value of every knob"}
 
 
@@ -115,29 +131,54 @@ def random_designs() -> None:
     print(f"random designs: numpy {slow:,.0f}/s, machine code {fast:,.0f}/s, ratio {fast / slow:.1f}")
 
 
+def sampled() -> None:
+    """Designs that a sampler asks for, priced in batches against one by one, and a generation of NSGA-II at a time."""
+    prepared = plan(experiment(480, LARGE))
+    survey = Survey(Sampling("random", WORTHWHILE), prepared.experiment, prepared.variants, prepared.blocks)
+    rows = np.sort(np.random.default_rng(4).integers(0, prepared.rows, 4096))
+    survey.price(rows[:50])
+    slow = SAMPLE / seconds(lambda: [survey.price(rows[place : place + 1]) for place in range(SAMPLE)])
+    some = 500 / seconds(lambda: [survey.price(rows[place : place + 50]) for place in range(0, 500, 50)])
+    fast = len(rows) / seconds(lambda: survey.price(rows))
+    print(
+        f"sampled designs: one by one {slow:,.0f}/s, fifty at once {some:,.0f}/s, {len(rows)} at once {fast:,.0f}/s, "
+        f"ratios {some / slow:.0f} and {fast / slow:.0f}"
+    )
+
+
 def skipped() -> None:
     """`dse sweep` of larger and larger spaces, each in a process of its own, start-up and tables included."""
     loop = plain(plan(experiment(64, FEW)))
-    for number, keep in (*((number, "front") for number in range(len(SIZES))), (2, "best")):
-        done = subprocess.run(
-            [sys.executable, __file__, "space", str(number), keep], capture_output=True, text=True, check=True
-        )
-        rows, looked, front, cpu, peak = (float(word) for word in done.stdout.split())
-        print(
-            f"exact {ASKED[keep]} of {rows:,.0f} designs: {cpu:.1f} s CPU, {rows / cpu:,.0f} designs/s ({rows / cpu / loop:,.0f} loops), "
-            f"{looked / rows:.2%} priced, {front:,.0f} on the front, {peak:.0f} MiB"
-        )
+    for number, keep in (*((number, "front") for number in range(len(SIZES))), (3, "best")):
+        report(*measured("space", str(number), keep), loop, keep)
 
 
-def space(number: int, keep: str) -> None:
-    """One of SIZES, in this process."""
-    wanted = experiment(*SIZES[number])
+def measured(*arguments: str) -> list[float]:
+    """What `space` prints in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
+    return [float(word) for word in done.stdout.split()]
+
+
+def report(
+    rows: float, priced: float, front: float, cpu: float, wall: float, peak: float, loop: float, keep: str
+) -> None:
+    """One line of the curve."""
+    print(
+        f"exact {ASKED[keep]} of {rows:,.0f} designs: {cpu:.1f} s CPU ({wall:.1f} s), {rows / cpu:,.0f} designs/s "
+        f"({rows / cpu / loop:,.0f} loops), {priced / rows:.2%} priced, {front:,.0f} on the front, {peak:.0f} MiB",
+        flush=True,
+    )
+
+
+def space(wanted: Experiment, keep: str) -> None:
+    """One space, in this process."""
+    began = time.perf_counter()
     with TemporaryDirectory() as folder:
         opened = sweep(wanted, Path(folder) / "results", keep=keep)
         front = opened.table(["kept"])["kept"].str.contains("front").sum()
-    usage, found = resource.getrusage(resource.RUSAGE_SELF), opened.manifest
+    usage, found, wall = resource.getrusage(resource.RUSAGE_SELF), opened.manifest, time.perf_counter() - began
     cpu = usage.ru_utime + usage.ru_stime
-    print(found["rows"], found["priced"], front, cpu, usage.ru_maxrss / 1024)
+    print(found["rows"], found["priced"], front, cpu, wall, usage.ru_maxrss / 1024)
 
 
 def fronts() -> None:
@@ -162,10 +203,15 @@ def sorted_and_scanned(rows: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Measure and print."""
     if sys.argv[1:2] == ["space"]:
-        space(int(sys.argv[2]), sys.argv[3])
+        space(experiment(*SIZES[int(sys.argv[2])]), sys.argv[3])
+        return
+    if sys.argv[1:2] == ["largest"]:
+        print(forecast(experiment(*LARGEST), keep="front"), flush=True)
+        space(experiment(*LARGEST), "front")
         return
     evaluated_in_full()
     random_designs()
+    sampled()
     skipped()
     fronts()
 

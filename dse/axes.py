@@ -52,50 +52,68 @@ class AxisBars:
 
     def rise(self, technology: str, pairs: Floats, rows: Ints) -> None:
         """Learn of feasible rows whose figures are no worse than `pairs`: (rows, columns, 2)."""
-        held = self._of(technology, pairs.shape[1]).copy()
+        held = self._of(technology, pairs.shape[1])
         designs, settings = np.divmod(rows - self._block.first_row, len(self._block.settings))
         values = self.values(designs, settings)
+        better = np.any([_before(pairs, held[axis]).any(axis=1) for axis in values], axis=0)
+        if not better.any():
+            return
+        values, pairs, held = values[:, better], pairs[better], held.copy()
         for column in range(pairs.shape[1]):
             # Of several rows with one value numpy keeps the last: the best.
             order = np.lexsort((pairs[:, column, 1], pairs[:, column, 0]))[::-1]
             for axis in values:
                 new = np.full((len(held), 2), np.inf)
                 new[axis[order]] = pairs[order, column]
-                better = _before(new, held[:, column])
-                held[better, column] = new[better]
+                improved = _before(new, held[:, column])
+                held[improved, column] = new[improved]
         self.held[technology] = held
 
-    def of_rows(self, technology: str, columns: int, designs: Ints, setting: int) -> Floats:
-        """(rows, columns, 2): what each row must beat, or equal, at one of its values at least."""
-        return self._worst(technology, columns, self.values(designs, np.full(len(designs), setting)))
+    def of_designs(self, technology: str, columns: int, designs: Ints) -> Floats:
+        """(designs, columns, 2): what each must beat, or equal, at one of its knobs' values at least."""
+        return self._worst(technology, columns, self._knob_values(designs, range(0)))
 
-    def of_cells(self, technology: str, columns: int, designs: Ints, setting: int, inner: range) -> Floats:
+    def of_cells(self, technology: str, columns: int, designs: Ints, inner: range) -> Floats:
         """(designs, cells, columns, 2): the same for designs that take over the axes of the block at `inner` from cells.
 
         Cells are all combinations of the values there, the last axis the fastest to change.
         """
-        outer = self._outer(technology, columns, designs, setting, inner)
+        outer = self._worst(technology, columns, self._knob_values(designs, inner))
         sizes = [self._sizes[place] for place in inner]
         places = np.unravel_index(np.arange(np.prod(sizes)), sizes)
         taken = [(axis, places[place - inner.start]) for axis, place in enumerate(self.knobs) if place in inner]
         if not taken:
             return np.repeat(outer[:, None], len(places[0]), axis=1)
         cells = self._worst(technology, columns, np.stack([place + self._first[axis] for axis, place in taken]))
-        return _worse(outer[:, None], cells[None])
+        return worse(outer[:, None], cells[None])
 
-    def of_cores(self, technology: str, columns: int, designs: Ints, setting: int, inner: range) -> Floats:
+    def of_cores(self, technology: str, columns: int, designs: Ints, inner: range) -> Floats:
         """(designs, columns, 2): what the most modest of these cells must beat."""
-        found, held = self._outer(technology, columns, designs, setting, inner), self._of(technology, columns)
+        held = self._of(technology, columns)
+        found = self._worst(technology, columns, self._knob_values(designs, inner))
         for axis, place in enumerate(self.knobs):
             if place in inner:
                 for value in held[self._first[axis] : self._first[axis + 1]]:
-                    found = _worse(found, value)
+                    found = worse(found, value)
         return found
 
-    def _outer(self, technology: str, columns: int, designs: Ints, setting: int, inner: range) -> Floats:
-        taken = [axis for axis, place in enumerate(self.knobs) if place in inner]
-        values = self.values(designs, np.full(len(designs), setting))
-        return self._worst(technology, columns, np.delete(values, taken, axis=0))
+    def of_memory(self, technology: str, columns: int, setting: int) -> Floats:
+        """(columns, 2): what a row must beat to be the best with the memory of its setting, or with that much of it."""
+        first = self._first[len(self.knobs) :]
+        values = [places[setting] + begin for places, begin in zip(self._settings[:-1], first, strict=False)]
+        return self._worst(technology, columns, np.array(values)[:, None])[0]  # type: ignore[no-any-return]
+
+    def of_clock(self, technology: str, columns: int, setting: int) -> Floats:
+        """(columns, 2): what a row must beat to be the best at the clock of its setting."""
+        return self._of(technology, columns)[self._first[-2] + self._settings[-1][setting]]  # type: ignore[no-any-return]
+
+    def _knob_values(self, designs: Ints, without: range) -> Ints:
+        """(axes, designs): the numbers of the values of the knobs, but for those at `without`, and of the dataflow."""
+        places = np.unravel_index(designs, self._sizes)
+        own = [
+            places[place] + self._first[axis] for axis, place in enumerate(self.knobs) if place not in without
+        ]  # fmt: skip
+        return np.stack([*own, np.full_like(designs, self._first[-1])])
 
     def _of(self, technology: str, columns: int) -> Floats:
         return self.held.get(technology, np.full((self._first[-1] + 1, columns, 2), np.inf))
@@ -104,7 +122,7 @@ class AxisBars:
         held = self._of(technology, columns)
         found: Floats = held[values[0]]
         for axis in values[1:]:
-            found = _worse(found, held[axis])
+            found = worse(found, held[axis])
         return found
 
 
@@ -119,6 +137,6 @@ def _before(one: Floats, other: Floats) -> Bools:
     return np.asarray((one[..., 0] < other[..., 0]) | ((one[..., 0] == other[..., 0]) & (one[..., 1] < other[..., 1])))
 
 
-def _worse(one: Floats, other: Floats) -> Floats:
+def worse(one: Floats, other: Floats) -> Floats:
     """The worse of two pairs."""
     return np.where(_before(one, other)[..., None], other, one)

@@ -1,56 +1,134 @@
-"""At which M and K an xnor-popcount PE stops being smaller than a multiplier PE of the same throughput."""
+"""At which M and K xnor-popcount stops being cheaper than integer multipliers of the same bits, by a fit to synthesis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from dse.summary import write_table
 from hwmodels.areas import RESOURCES, Fit, fitted, measured
 from hwmodels.design import Design
-from hwmodels.synthesis.table import Row, Table, shipped_table
+from hwmodels.knobs import Knobs, of_designs
+from hwmodels.synthesis.table import Row, Table, shipped, shipped_table
 from hwmodels.technology import TECHNOLOGIES
+from reports.crossover_page import write_crossover_page
+from reports.figures.crossover import FORMS, crossover_takeaway, panels
+from workloads.layers import MAX_BITS
 
-BITS = ((1, 1), (1, 2), (2, 2), (1, 4), (2, 4), (3, 3), (4, 4), (4, 8), (8, 8))
+Floats = npt.NDArray[np.float64]
+
+BITS = tuple((m, k) for m in range(1, MAX_BITS + 1) for k in range(1, MAX_BITS + 1))
+"""Every M x K."""
+SHOWN = ((1, 1), (1, 2), (2, 2), (1, 4), (2, 4), (3, 3), (4, 4), (4, 8), (8, 8))
+"""Those that fit a terminal."""
+WIDTH = 16
+GRID = (16, 8)
+"""Rows (where the width allows; else the width itself) and columns of the engines; of serial planes M x K times the columns."""
 WEIGHT_DEPTH = 512
+PER = {"area_um2": ("mm2", 1e-6), "lut": ("klut", 1e-3)}
+"""What throughput is set against, and how many of it one of the resource is."""
 
 
-def crossover(target: str, *, width: int = 16, bits: Sequence[tuple[int, int]] = BITS) -> pd.DataFrame:
-    """One row per M x K: area (or LUTs) of three PEs that do `width` products, at the fit of a target, or of a technology that has one.
+def crossover(
+    targets: Sequence[str] = (), *, width: int = WIDTH, bits: Sequence[tuple[int, int]] = BITS
+) -> pd.DataFrame:
+    """One row per target and M x K, three forms with equal products a cycle side by side.
 
-    mac: one multiplier PE. parallel: one xnor-popcount PE with M x K lanes, the same products a cycle. serial: M x K PEs of one
-    lane, the same products in M x K cycles each. `smallest` names the least; `outside_fit` says that no such PE was synthesized.
+    targets: those of fits, or technologies that have one; all where none is named.
+    mac: multiplier PEs. parallel: as many xnor-popcount PEs with M x K lanes. serial: M x K times as many of one lane, each of which
+    takes M x K cycles. Area (um2 or LUT) is that of the PEs that do `width` products a cycle. Throughput per area is products a
+    cycle over a whole engine of 16 x 8 PEs without its memories, control included (per mm2, or per 1000 LUT). `parallel_to_mac` and
+    `serial_to_mac` are ratios of area; `smallest` and `densest` name the best form; `outside_fit`: no such PE was synthesized.
     Raises ValueError for a target without a fit.
     """
-    found = TECHNOLOGIES[target].fit if target in TECHNOLOGIES else target
-    model, resource = fitted(found), RESOURCES[shipped_table(found).head["kind"]][0]
-    return pd.DataFrame([_row(model, resource, width, m, k) for m, k in bits])
+    tables = [_of_target(fitted(_target(name)), width, tuple(bits)) for name in targets or shipped()]
+    return pd.concat(tables, ignore_index=True)
 
 
-def _row(model: Fit, resource: str, width: int, m: int, k: int) -> dict[str, object]:
-    mac = _pe(width, m, k, kind="mac")
-    parallel, serial = _pe(width, m, k, lanes=(m, k)), _pe(width, m, k)
-    sizes = {
-        "mac": float(model.unit(resource, "pe_mac", mac)),
-        "parallel": float(model.unit(resource, "pe", parallel)),
-        "serial": m * k * float(model.unit(resource, "pe", serial)),
-    }
-    return {
-        "target": model.target,
-        "width": width,
-        "m": m,
-        "k": k,
-        **{f"{name}_{resource}": value for name, value in sizes.items()},
-        "parallel_to_mac": sizes["parallel"] / sizes["mac"],
-        "serial_to_mac": sizes["serial"] / sizes["mac"],
-        "smallest": min(sizes, key=lambda name: sizes[name]),
-        "outside_fit": bool(np.any([model.outside_pe(one) for one in (mac, parallel, serial)])),
-    }
+def _target(name: str) -> str:
+    """A target itself, or that of a technology whose area is fitted."""
+    return (TECHNOLOGIES[name].fit if name in TECHNOLOGIES else "") or name
+
+
+def _of_target(model: Fit, width: int, bits: Sequence[tuple[int, int]]) -> pd.DataFrame:
+    resource = RESOURCES[shipped_table(model.target).head["kind"]][0]
+    machines = {form: of_designs([_design(form, width, m, k) for m, k in bits]) for form in FORMS}
+    branches = np.array([m * k for m, k in bits])
+    sizes = _sizes(model, resource, machines, branches)
+    per, unit = PER[resource]
+    done = machines["mac"].rows * machines["mac"].cols * width
+    density = {form: done / (_engine(model, resource, k) * unit) for form, k in machines.items()}
+    names = np.array(FORMS)
+    return pd.DataFrame(
+        {
+            "target": model.target,
+            "width": width,
+            "m": [m for m, _ in bits],
+            "k": [k for _, k in bits],
+            **{f"{form}_{resource}": values for form, values in sizes.items()},
+            "parallel_to_mac": sizes["parallel"] / sizes["mac"],
+            "serial_to_mac": sizes["serial"] / sizes["mac"],
+            "smallest": names[np.argmin(np.stack(list(sizes.values())), axis=0)],
+            **{f"{form}_per_{per}": values for form, values in density.items()},
+            "densest": names[np.argmax(np.stack(list(density.values())), axis=0)],
+            "outside_fit": np.any([model.outside_pe(k) for k in machines.values()], axis=0),
+        }
+    )
+
+
+def _sizes(
+    model: Fit, resource: str, machines: Mapping[str, Knobs], branches: npt.NDArray[np.int64]
+) -> dict[str, Floats]:
+    """Area or LUTs of the PEs of every form that do as many products a cycle as one multiplier PE."""
+    unit = {"mac": "pe_mac", "parallel": "pe", "serial": "pe"}
+    sizes = {form: np.asarray(model.unit(resource, unit[form], k), np.float64) for form, k in machines.items()}
+    return sizes | {"serial": sizes["serial"] * branches}
+
+
+def _engine(model: Fit, resource: str, machines: Knobs) -> Floats:
+    return np.asarray(model.block(resource, "engine", machines), np.float64)
+
+
+def _design(form: str, width: int, m: int, k: int) -> Design:
+    rows = GRID[0] if width % GRID[0] == 0 or GRID[0] % width == 0 else width
+    plain = Design(
+        rows=rows, cols=GRID[1], width=width, port_bits=width, max_act_bits=m, max_weight_bits=k, weight_depth=WEIGHT_DEPTH
+    )  # fmt: skip
+    if form == "mac":
+        return replace(plain, kind="mac")
+    return replace(plain, lanes_a=m, lanes_w=k) if form == "parallel" else replace(plain, cols=GRID[1] * m * k)
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of bits that fit a terminal, few branches first, and the columns that are known in at least one of them."""
+    place = pd.Series([SHOWN.index(pair) if pair in SHOWN else -1 for pair in zip(table["m"], table["k"], strict=True)])
+    rows = table.assign(place=place)[place >= 0].sort_values(["target", "place"], kind="stable").drop(columns="place")
+    return rows.dropna(axis="columns", how="all").reset_index(drop=True)
+
+
+def verdicts(table: pd.DataFrame) -> list[str]:
+    """A sentence a target: where multipliers win, over all pairs of the table."""
+    return [crossover_takeaway(panels(rows), str(target)) for target, rows in table.groupby("target", sort=False)]
+
+
+def write_crossover(table: pd.DataFrame, path: Path) -> None:
+    """The table as .csv or .md, or the chart as .html. Raises ValueError for another suffix or a folder that cannot be written."""
+    if path.suffix != ".html":
+        write_table(table, path)
+        return
+    try:
+        write_crossover_page(table, path)
+    except OSError as error:
+        raise ValueError(f"{path}: the folder must exist and be writable, but {error.strerror}") from error
 
 
 def measured_pairs(table: Table) -> pd.DataFrame:
-    """The same without a fit: synthesized PEs of three stages that have such a twin of equal width, M and K, with M x K lanes."""
+    """The ratio of areas without a fit: synthesized PEs of three stages that have such a twin of equal width, M and K, with M x K lanes."""
     resource = RESOURCES[table.head["kind"]][0]
     twins = {_key(row.point.design): measured(row, resource) for row in _shallow(table, "pe_mac")}
     rows = []
@@ -70,17 +148,3 @@ def _shallow(table: Table, block: str) -> list[Row]:
 
 def _key(design: Design) -> tuple[int, int, int]:
     return design.width, design.max_act_bits, design.max_weight_bits
-
-
-def _pe(width: int, m: int, k: int, *, kind: str = "array", lanes: tuple[int, int] = (1, 1)) -> Design:
-    return Design(
-        kind="mac" if kind == "mac" else "array",
-        rows=width,
-        width=width,
-        port_bits=width,
-        lanes_a=lanes[0],
-        lanes_w=lanes[1],
-        max_act_bits=m,
-        max_weight_bits=k,
-        weight_depth=WEIGHT_DEPTH,
-    )

@@ -11,7 +11,7 @@ from dse.explanation import experiment_of
 from dse.front import front_rows, shared
 from dse.report import sample
 from dse.results import Results
-from dse.sensitivity import LEAST_ROWS, effects, knobs
+from dse.sensitivity import LEAST_ROWS, drawn, effects, knobs
 from reports.explore_page import write_explore_page
 from reports.figures.explore import explore_points
 
@@ -25,8 +25,9 @@ def write_explore(opened: Results, path: Path, *, technology: str | None = None)
     swept = knobs(experiment, rows)
     moved = effects(rows, swept, objectives) if len(rows) >= LEAST_ROWS else pd.DataFrame()
     points = explore_points(rows, front, swept, objectives)
+    title, lead = f"{experiment.name}: designs in {chosen}", f"{drawn(opened)[0].upper()}{drawn(opened)[1:]}."
     try:
-        write_explore_page(points, moved, f"{experiment.name}: designs in {chosen}", path)
+        write_explore_page(points, moved, title, lead, path)
     except OSError as error:
         raise ValueError(f"{path}: the page must go to a folder that can be written, but {error.strerror}") from error
     return path

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from dse import pareto
+from dse.keep import sign
 
 Floats = npt.NDArray[np.float64]
+
+MARKS = 100
+"""Times at which it is taken."""
 
 
 def hypervolume(values: Floats, worst: Floats) -> float:
@@ -20,7 +27,11 @@ def hypervolume(values: Floats, worst: Floats) -> float:
         return 0.0
     front = np.unique(inside[pareto.front(inside)], axis=0)
     if front.shape[1] == 1:
-        return float(worst[0] - front[:, 0].min())
+        return float(worst[0] - front[0, 0])
+    if front.shape[1] == 2:
+        # Ascending along the first objective, a front descends along the second: a stair of boxes.
+        widths = np.append(front[1:, 0], worst[0]) - front[:, 0]
+        return float((widths * (worst[1] - front[:, 1])).sum())
     order = np.argsort(front[:, -1], kind="stable")
     ends = np.append(front[order[1:], -1], worst[-1])
     total = 0.0
@@ -30,17 +41,28 @@ def hypervolume(values: Floats, worst: Floats) -> float:
     return total
 
 
+def growth(values: Floats, objectives: Sequence[str]) -> pd.DataFrame:
+    """How a search went: `designs` asked for, `hypervolume`, and the best of every objective so far, at most MARKS times.
+
+    values: (points, objectives) in the order of asking, oriented so that less is better, NaN where nothing could be built.
+    """
+    marks = np.unique(np.linspace(1, len(values), min(MARKS, len(values))).astype(np.int64))
+    best = np.fmin.accumulate(values)[marks - 1]
+    columns = {name: best[:, place] * sign(name) for place, name in enumerate(objectives)}
+    return pd.DataFrame({"designs": marks, "hypervolume": hypervolume_over_time(values, marks), **columns})
+
+
 def hypervolume_over_time(values: Floats, marks: npt.NDArray[np.int64]) -> Floats:
     """The share of the box between the best and the worst value of every objective that the first `marks` points dominate.
 
-    Over logarithms, each scaled to 0..1 by all points of the run; NaN rows add nothing. Objectives must be positive.
+    The box is that of all points of the run, each side scaled to 0..1, over logarithms where the objective is never 0; NaN rows
+    add nothing.
     """
-    logs = np.log(values)
-    known = np.asarray(~np.isnan(logs).any(axis=1))
+    known = np.asarray(~np.isnan(values).any(axis=1))
     if not known.any():
         return np.zeros(len(marks))
-    low, high = logs[known].min(axis=0), logs[known].max(axis=0)
-    scaled = (logs - low) / np.where(high > low, high - low, 1)
+    scaled = np.full_like(values, np.nan)
+    scaled[known] = np.stack([_scaled(column) for column in values[known].T], axis=1)
     worst = np.full(values.shape[1], 1 + 1e-9)
     best, last, found = scaled[:0], 0, []
     for mark in marks:
@@ -49,3 +71,13 @@ def hypervolume_over_time(values: Floats, marks: npt.NDArray[np.int64]) -> Float
         best, last = both[pareto.front(both)], int(mark)
         found.append(hypervolume(best, worst))
     return np.array(found)
+
+
+def _scaled(values: Floats) -> Floats:
+    """0 for the best, 1 for the worst. What was turned over is negative: there the factor counts by which the best is missed."""
+    if (values < 0).all():
+        values = values.min() / values
+    if (values > 0).all():
+        values = np.log(values)
+    low, high = values.min(), values.max()
+    return np.asarray((values - low) / (high - low if high > low else 1))

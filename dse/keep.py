@@ -138,8 +138,10 @@ class Bars:
         count = len(objectives(self._experiment, technology))
         if count:
             known = self._killers.get(technology, np.zeros((0, count)))
-            every = np.unique(np.concatenate([known, highs[:, :count]]), axis=0)
-            self._killers[technology] = pareto.strongest(every[pareto.front(every)], MOST_KILLERS)
+            new = highs[~pareto.beaten(np.ascontiguousarray(highs[:, :count]), known), :count]
+            if len(new):
+                every = np.unique(np.concatenate([known, new]), axis=0)
+                self._killers[technology] = pareto.strongest(every[pareto.front(every)], MOST_KILLERS)
         if rows is None:
             return
         if self.axes and len(rows):
@@ -180,25 +182,23 @@ class Bars:
         return found
 
 
-def figures_of(
-    experiment: Experiment, technology: str, region: Region, shape: tuple[int, ...]
-) -> tuple[Floats, Floats]:
-    """(regions, figures) oriented: the best that each can be, and the worst; columns broadcast to `shape`."""
+def figures_of(experiment: Experiment, technology: str, region: Region, count: int) -> tuple[Floats, Floats]:
+    """(count, figures) oriented: the best that each part of the region can be, and the worst."""
     intervals = [(region.column(name), sign(name)) for name in figures(experiment, technology)]
-    lows = stacked([item.low if turn == 1 else -item.high for item, turn in intervals], shape)
+    lows = stacked([item.low if turn == 1 else -item.high for item, turn in intervals], count)
     if not region.exact:
         return lows, lows
-    return lows, stacked([item.high if turn == 1 else -item.low for item, turn in intervals], shape)
+    return lows, stacked([item.high if turn == 1 else -item.low for item, turn in intervals], count)
 
 
-def satisfiable(experiment: Experiment, technology: str, region: Region, shape: tuple[int, ...]) -> tuple[Bools, Bools]:
-    """Masks of the regions some row of which may satisfy all constraints, and of those whose rows all do."""
-    possible, certain = np.ones(shape, np.bool_), np.full(shape, region.exact)
+def satisfiable(experiment: Experiment, technology: str, region: Region, count: int) -> tuple[Bools, Bools]:
+    """Masks of the parts of a region some row of which may satisfy all constraints, and of those whose rows all do."""
+    possible, certain = np.ones(count, np.bool_), np.full(count, region.exact)
     for constraint in experiment.constraints:
         if applies(constraint.column, technology):
             some, every = _held(constraint, region)
-            possible &= np.broadcast_to(some, shape)
-            certain &= np.broadcast_to(every, shape)
+            possible &= some
+            certain &= every
     return possible, certain
 
 

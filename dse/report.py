@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from dse.compare import Choice, Decision, decide
+from dse.crossover import crossover
 from dse.experiment import Experiment
 from dse.explanation import Explanation, experiment_of, explain
 from dse.front import front_rows, shared
 from dse.results import Results
+from hwmodels.technology import TECHNOLOGIES
 from reports.columns import COLUMNS
 from reports.page import write_page
 from reports.report import Report
@@ -21,8 +23,8 @@ from reports.wording import design_words, quantity
 
 SAMPLE_ROWS = 3000
 NOTES = (
-    "Latency is the closed form of docs/machine.md: compute, drain and every count are exact, stalls use mean tiles. It is not yet "
-    "checked against a cycle-level simulation or RTL.",
+    "Latency is the closed form of docs/machine.md: compute, drain and every count are exact, stalls use mean tiles. `dse validate` "
+    "says how far it is from the simulation of every event; `dse sweep --refine` gives exact cycles of the front.",
     "Technologies named after a synthesis target have areas or resources fitted to synthesis, without placement and wires. Other "
     "area constants, and all of clock and energy, are published values or marked assumed. FPGA energies are assumed, within a factor of three.",
     "Accuracy is measured on the executor, cited with its source, or unknown; it is never interpolated.",
@@ -36,22 +38,26 @@ def build_report(opened: Results, *, choice: Choice | None = None, command: str 
     decision = decide(opened, chosen)
     shown = decision.winner if decision.winner is not None else int(decision.table["row"].iloc[0])
     explained = explain(opened, shown)
+    front = front_rows(opened, experiment.objectives, technology=chosen.technology)
     return Report(
         title=f"{experiment.name}: which encoding, which array?",
         question=_question(chosen),
         answer=answer(decision),
         decision=decision.table,
         points=sample(opened, chosen.technology, experiment.seed),
-        front=front_rows(opened, experiment.objectives, technology=chosen.technology),
+        front=front,
         objectives=shared(experiment.objectives, chosen.technology),
         layers=explained.layers,
         peaks=peaks(explained),
+        growth=growth(opened),
+        crossover=_crossover(chosen.technology),
         swept=swept(experiment),
         infeasible=_infeasible(opened),
-        counts={name: int(opened.manifest[name]) for name in ("evaluated", "feasible")},
+        counts={name: int(opened.manifest[name]) for name in ("rows", "skipped", "evaluated", "feasible")}
+        | {"front": len(front)},
         provenance=provenance(opened, command),
         constants=explained.constants,
-        notes=(*NOTES, *_fit_notes(decision.table)),
+        notes=(*_sampling_notes(opened), *NOTES, *_fit_notes(decision.table)),
     )
 
 
@@ -60,6 +66,29 @@ def write_report(
 ) -> Path:
     """Write the page; all or nothing."""
     return write_page(build_report(opened, choice=choice, command=command), Path(path))
+
+
+def growth(opened: Results) -> pd.DataFrame:
+    """How the search of a sampler went; empty where the whole space was swept."""
+    sampling = opened.manifest["sampling"]
+    return pd.read_csv(opened.path / sampling["hypervolume"]) if sampling else pd.DataFrame()
+
+
+def _crossover(name: str) -> pd.DataFrame:
+    """Multipliers against xnor-popcount by bits; empty for a technology whose area is not fitted to synthesis."""
+    target = TECHNOLOGIES[name].fit
+    return crossover([target]) if target else pd.DataFrame()
+
+
+def _sampling_notes(opened: Results) -> list[str]:
+    sampling = opened.manifest["sampling"]
+    if not sampling:
+        return []
+    return [
+        f"Only the designs that the sampler {sampling['sampler']} asked for were looked at ({sampling['budget']:,} of them, seed "
+        f"{sampling['seed']}, told the figures of {sampling['technology']}): front and best designs are those of what it saw, and it "
+        "proves nothing about the others."
+    ]
 
 
 def _fit_notes(designs: pd.DataFrame) -> list[str]:

@@ -20,8 +20,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FORMAT, VERSION = "dse-results", 2
+FORMAT, VERSION = "dse-results", 3
 PARTS, WORK = "parts", "work"
+BEST, FRONT, EVERY, ASKED = "best", "front", "all", "asked"
+"""Which rows a folder keeps: those worth it, fewer of them, every feasible one, every feasible one that a sampler asked for."""
 COUNTS_KEY = b"dse_counts"
 
 
@@ -29,7 +31,8 @@ COUNTS_KEY = b"dse_counts"
 class Counts:
     """What became of rows: evaluated, feasible, and why the others were not.
 
-    `skipped`: nobody looked at them, for they cannot be kept. `priced`: of the evaluated, those whose figures were worked out.
+    `skipped`: nobody looked at them, for they cannot be kept. `priced`: how often figures were worked out, of a row
+    or of a design at all its clocks together.
     """
 
     evaluated: int
@@ -79,8 +82,8 @@ class Results:
 
     @property
     def whole(self) -> bool:
-        """Whether every feasible row is here, and not only those worth keeping."""
-        return bool(self.manifest["keep"] == "all")
+        """Whether every feasible row that was evaluated is here, and not only those worth keeping."""
+        return bool(self.manifest["keep"] in (EVERY, ASKED))
 
     def rows_kept(self) -> int:
         """Number of rows in the parts."""
@@ -203,6 +206,13 @@ def write_part(target: Path, part: bytes) -> None:
     """Write a part, all or nothing."""
     with _replacing(target) as temporary:
         temporary.write_bytes(part)
+
+
+def write_parts(path: Path, table: pa.Table, rows: int) -> None:
+    """Rows as parts of at most so many; of none, one empty part."""
+    for index, start in enumerate(range(0, max(1, len(table)), rows)):
+        part = table.slice(start, rows)
+        write_part(part_path(path, index), encoded(part, Counts(len(part), len(part), {})))
 
 
 @contextmanager

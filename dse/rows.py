@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,17 @@ def table_of(
     table = pa.concat_tables(tables).sort_by("row")
     evaluated = len(designs) * len(block.settings) if wanted is None else int(wanted.sum())
     return table, Counts(evaluated, len(table), dict(sorted(reasons.items())), priced=evaluated)
+
+
+def rows_of(
+    variant: Variant, block: Block, constraints: tuple[Constraint, ...], rows: Ints, *, machine_code: bool = False
+) -> tuple[pa.Table, Counts]:
+    """The same of some rows of a block, by their numbers."""
+    designs, settings = np.divmod(rows - block.first_row, len(block.settings))
+    different, place = np.unique(designs, return_inverse=True)
+    wanted = np.zeros((len(different), len(block.settings)), np.bool_)
+    wanted[place.reshape(-1), settings] = True
+    return table_of(variant, block, constraints, different, wanted=wanted, machine_code=machine_code)
 
 
 def _taken(activity: Activity, index: Ints) -> Activity:
@@ -169,9 +180,13 @@ def _bound(activity: Activity) -> Reasons:
     return np.asarray(names[np.argmax(busy, axis=0)])
 
 
-def constrained(
-    constraints: tuple[Constraint, ...], technology: str, columns: Mapping[str, Any], reason: Reasons
-) -> Reasons:
+class Figures(Protocol):
+    """Columns of a results table by name, made when they are asked for or before."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def constrained(constraints: tuple[Constraint, ...], technology: str, columns: Figures, reason: Reasons) -> Reasons:
     """The reason of every row, constraints included, in the order of the file."""
     for constraint in constraints:
         if applies(constraint.column, technology):

@@ -17,6 +17,8 @@ from dse.space import Space
 
 AXES = tuple(Space.__dataclass_fields__)
 LEAST_ROWS = 10
+EVEN = ("random", "halton")
+"""Samplers whose designs are a fair sample of the space."""
 
 
 def sensitivity(opened: Results, *, technology: str | None = None, objectives: Sequence[str] = ()) -> pd.DataFrame:
@@ -35,6 +37,15 @@ def sensitivity(opened: Results, *, technology: str | None = None, objectives: S
         )
     names = shared(tuple(objectives) or experiment.objectives, chosen)
     return effects(rows, knobs(experiment, rows), names)
+
+
+def drawn(opened: Results) -> str:
+    """Where the rows come from, for no share means more than they do."""
+    sampling = opened.manifest["sampling"]
+    if not sampling:
+        return "rows drawn uniformly from the space"
+    kind = "spread evenly over the space" if sampling["sampler"] in EVEN else "gathered where it found good ones"
+    return f"designs that the sampler {sampling['sampler']} asked for, {kind}"
 
 
 def knobs(experiment: Experiment, rows: pd.DataFrame) -> tuple[str, ...]:

@@ -95,22 +95,37 @@ class _Table:
 
 @lru_cache(maxsize=65536)
 def _table(shape: Geometry, store: bool, beats: int, burst: int, split: bool) -> _Table:
-    rows, cols = [], []
+    rows, pieces = _cut(shape, store)
+    cols = pieces * run_cycles(beats, burst) if split else _runs(pieces * beats, burst)
+    prefix = _prefix(cols.sum(axis=2))
+    return _Table(_prefix(rows), rows, prefix, prefix[:, -1])
+
+
+def _runs(beats: Ints, burst: int) -> Ints:
+    """`run_cycles` of arrays."""
+    return np.asarray(beats + -(-beats // burst))
+
+
+@lru_cache(maxsize=4096)
+def _cut(shape: Geometry, store: bool) -> tuple[Ints, Ints]:
+    """(blocks, rows of blocks) pixel rows of every row of blocks, over all operands, and (blocks, columns, pieces) lengths of the
+    pieces of a pixel row of every column; zeros behind."""
+    rows: list[list[int]] = []
+    pieces: list[Sequence[Sequence[int]]] = []
     for height, width in sides(shape):
         down, across = axis(shape, 0, height), axis(shape, 1, width)
         if store:
             rows.append(list(down.outputs))
-            pieces: Sequence[tuple[int, ...]] = [(pixels,) for pixels in across.outputs]
+            pieces.append([(pixels,) for pixels in across.outputs])
         else:
             rows.append([shape.operands * sum(lengths) for lengths in down.inside])
-            pieces = across.inside
-        cols.append([sum(_runs(length, beats, burst, split) for length in lengths) for lengths in pieces])
-    prefix = _prefix(cols)
-    return _Table(_prefix(rows), _padded(rows), prefix, prefix[:, -1])
-
-
-def _runs(pixels: int, beats: int, burst: int, split: bool) -> int:
-    return pixels * run_cycles(beats, burst) if split else run_cycles(pixels * beats, burst)
+            pieces.append(across.inside)
+    longest = (max(map(len, pieces)) + 1, max(len(lengths) for lists in pieces for lengths in lists))
+    padded = np.zeros((len(pieces), *longest), np.int64)
+    for row, lists in zip(padded, pieces, strict=True):
+        for place, lengths in zip(row, lists, strict=False):
+            place[: len(lengths)] = lengths
+    return _padded(rows), padded
 
 
 def _padded(lists: list[list[int]]) -> Ints:
@@ -119,7 +134,6 @@ def _padded(lists: list[list[int]]) -> Ints:
     return np.array([numbers + [0] * (longest - len(numbers)) for numbers in lists], np.int64)
 
 
-def _prefix(lists: list[list[int]]) -> Ints:
-    """Sums of the first 0, 1, 2, ... numbers of every list; behind its end the whole sum."""
-    padded = _padded(lists)
-    return np.concatenate([np.zeros((len(lists), 1), np.int64), padded.cumsum(axis=1)[:, :-1]], axis=1)
+def _prefix(padded: Ints) -> Ints:
+    """Sums of the first 0, 1, 2, ... numbers of every row; behind its end the whole sum."""
+    return np.concatenate([np.zeros((len(padded), 1), np.int64), padded.cumsum(axis=1)[:, :-1]], axis=1)

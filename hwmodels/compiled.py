@@ -24,6 +24,7 @@ from workloads.actions import Actions
 from workloads.layers import Layer
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 WORTHWHILE = 2000
 """Designs from which machine code pays: it loads in a second, in which numpy does about as many of ResNet-18 (measured)."""
@@ -84,36 +85,38 @@ DEPTHS = ("weight_depth", "act_depth", "out_depth", "threshold_depth")
 
 
 def cells(
-    layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]], *, machine_code: bool
+    layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]], wanted: Bools, *, machine_code: bool
 ) -> tuple[npt.NDArray[np.str_], Ints]:
-    """Every core with every combination of depths, the last of DEPTHS the fastest to change; cores' own depths do not matter.
+    """Cores with combinations of depths, the last of DEPTHS the fastest to change; cores' own depths do not matter.
 
-    Returns (cores, cells) reasons and (cores, cells, COUNTS) counts. All cores must be legal machines.
+    wanted: (cores, cells). Returns (n,) reasons and (n, COUNTS) counts of the n wanted cells, core by core. All cores must be
+    legal machines.
     """
-    sizes = [len(values) for values in depths]
     if machine_code and available():
-        return _grid(layers, cores, depths)
-    place = np.unravel_index(np.tile(np.arange(np.prod(sizes)), cores.size), sizes)
-    designs = cores.take(np.repeat(np.arange(cores.size), np.prod(sizes)))
+        return _grid(layers, cores, depths, wanted)
+    core, cell = np.nonzero(wanted)
+    place = np.unravel_index(cell, [len(values) for values in depths])
     own: Any = {name: np.array(values)[index] for name, values, index in zip(DEPTHS, depths, place, strict=True)}
-    found = evaluate(layers, replace(designs, **own), machine_code=False)
-    columns = np.stack([_column(found.activity, name) for name in COUNTS], axis=1)
-    return found.reason.reshape(cores.size, -1), columns.reshape(cores.size, -1, len(COUNTS))
+    found = evaluate(layers, replace(cores.take(core), **own), machine_code=False)
+    return found.reason, np.stack([_column(found.activity, name) for name in COUNTS], axis=1)
 
 
-def _grid(layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.str_], Ints]:
+def _grid(
+    layers: Sequence[Layer], cores: Knobs, depths: Sequence[Sequence[int]], wanted: Bools
+) -> tuple[npt.NDArray[np.str_], Ints]:
     kernels = _kernels()
     orders = [np.argsort(values, kind="stable") for values in depths]
     ascending = kernels.Depths(
         *(np.array(values, np.int64)[order] for values, order in zip(depths, orders, strict=True))
     )
-    sizes = tuple(len(order) for order in orders)
-    rows, prepared = cores_of(layers, cores)
-    reasons = np.empty((cores.size, int(np.prod(sizes))), np.int64)
-    counts = np.empty((*reasons.shape, len(COUNTS)), np.int64)
-    kernels.grid(rows, ascending, prepared, reasons, counts)
-    back = np.ravel_multi_index(np.ix_(*(np.argsort(order) for order in orders)), sizes).reshape(-1)
-    return np.array(kernels.MISFITS)[reasons[:, back]], counts[:, back]
+    count = int(wanted.sum())
+    rows = np.where(wanted.reshape(-1), np.cumsum(wanted) - 1, -1).reshape(cores.size, *map(len, orders))
+    own, prepared = cores_of(layers, cores)
+    reasons, counts = np.empty(count, np.int64), np.empty((count, len(COUNTS)), np.int64)
+    for axis, order in enumerate(orders, start=1):
+        rows = np.take(rows, order, axis=axis)
+    kernels.grid(own, ascending, prepared, rows.reshape(cores.size, -1), reasons, counts)
+    return np.array(kernels.MISFITS)[reasons], counts
 
 
 def _column(activity: Activity, name: str) -> Ints:
@@ -125,19 +128,33 @@ def _column(activity: Activity, name: str) -> Ints:
 def cores_of(layers: Sequence[Layer], knobs: Knobs) -> tuple[Ints, Tables]:
     """Rows of `kernels.Core`, and the tables that they point into."""
     pairs, pair = np.unique(np.stack([knobs.rows, knobs.width]), axis=1, return_inverse=True)
-    _, width = np.unique(knobs.width, return_inverse=True)
+    known, prepared = _tables(tuple(layers), list(map(tuple, pairs.T.tolist())))
+    places = np.array([known[item] for item in map(tuple, pairs.T.tolist())], np.int64)
+    widths = np.unique([width for _, width in known])
     columns = [
         knobs.rows, knobs.cols, knobs.width, knobs.act_lanes, knobs.weight_lanes, knobs.max_act_bits, knobs.max_weight_bits, knobs.pe_cycles,
         knobs.port_bits, knobs.port_shared, knobs.port_latency, knobs.port_burst,
-        np.full(knobs.size, knobs.kind == "array"), width, pair.reshape(-1),
+        np.full(knobs.size, knobs.kind == "array"), np.searchsorted(widths, knobs.width), places[pair.reshape(-1)],
         np.full(knobs.size, DATAFLOWS.index(knobs.dataflow)),
     ]  # fmt: skip
-    return np.stack(columns, axis=1).astype(np.int64), _tables(tuple(layers), tuple(map(tuple, pairs.T.tolist())))
+    return np.stack(columns, axis=1).astype(np.int64), prepared
 
 
-@lru_cache(maxsize=64)
-def _tables(layers: tuple[Layer, ...], pairs: tuple[tuple[int, int], ...]) -> Tables:
-    return tables(layers, pairs)
+_KNOWN: dict[tuple[Layer, ...], tuple[dict[tuple[int, int], int], Tables]] = {}
+"""Tables of some networks, and the place of every pair of rows and width in them."""
+MOST_KNOWN = 64
+
+
+def _tables(layers: tuple[Layer, ...], pairs: list[tuple[int, int]]) -> tuple[dict[tuple[int, int], int], Tables]:
+    """Tables in which these pairs are, among others that were asked for before."""
+    known, prepared = _KNOWN.get(layers, ({}, None))
+    if prepared is None or not known.keys() >= set(pairs):
+        known = {pair: place for place, pair in enumerate(sorted({*known, *pairs}))}
+        prepared = tables(layers, list(known))
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[layers] = (known, prepared)
+    return known, prepared
 
 
 def _kernels() -> Any:

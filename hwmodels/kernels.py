@@ -4,7 +4,7 @@ Same formulas as `hwmodels.batch`, same order of operations in every float, so t
 holds. Only this file imports numba; nobody imports this file but `hwmodels.compiled`, which does without where it is missing.
 
 A machine without its buffers is a *core*. Buffers decide only which mappings are legal, so a core's mappings are timed once, and
-each is offered to all cells (one for every combination of depths) from the smallest that holds it.
+each is offered to all cells (one for every combination of depths) that hold it.
 
 All kernels stand in one file, because numba's cache notices a change of a caller's own file only.
 """
@@ -33,8 +33,10 @@ WORDS, CHANNEL_GROUPS, EXPANDED, WEIGHT_PLANES = range(4)
 COUNT, COLUMNS, AREA, PATCH, INSIDE, ROW_SIDE, COL_SIDE = range(7)
 BEFORE, ALL, FIRST = range(3)
 NEVER = np.iinfo(np.int64).max
+MOST_TILES = 64
+"""Channel tiles double in size, so no layer has more of them."""
 
-FITS = 0
+FITS, UNASKED = 0, -1
 MISFITS = (
     "", "max_act_bits", "max_weight_bits", "acc_bits", "padding", "weight_depth", "threshold_depth", "act_depth", "out_depth",
 )  # fmt: skip
@@ -419,41 +421,49 @@ def _read_bits(layer: Any, walk: Walk, core: Core, block: Any, weights: int, act
 
 
 @compiled
-def _search(layer: Any, walk: Walk, core: Core, depths: Depths, tables: Tables, moved: Any, best: Any) -> None:
-    """best[cell] = cycles, bits read, order, tile and block of the best mapping that the cell holds: the least, in that order.
+def _search(
+    layer: Any, walk: Walk, core: Core, depths: Depths, tables: Tables, moved: Any, best: Any, spots: Any
+) -> int:
+    """The best mapping of every cell: the least cycles, bits read, order, tile and block, in that order; how many tiles fit.
 
-    What a cell holds, every larger one holds. So a mapping that does not improve the smallest cell that holds it improves none.
+    spots[t] = least weight and threshold depth that hold tile t. best[t, cell] of a depth of the activation and of the output
+    buffer is the best over the tiles up to t: tiles grow, so a cell that holds one holds all before it.
     """
     first_block, blocks = layer[FIRST_BLOCK], layer[LAST_BLOCK] - layer[FIRST_BLOCK]
     first_order = 1 if core.order == 1 and not walk.vector else 0
     last_order = 0 if core.order == 0 or walk.vector else 1
-    best[:, 0] = NEVER
     tiles = 1
     while walk.unit << (tiles - 1) < walk.channel_groups:
         tiles += 1
-    for index in range(tiles - 1, -1, -1):
+    for index in range(tiles):
         tile = _tile(layer, walk, core, min(walk.unit << index, walk.channel_groups))
-        i = _place(tile.groups * walk.words * walk.weight_passes, depths.weight)
-        m = _place(tile.groups * layer[THRESHOLDS], depths.threshold)
-        if i == len(depths.weight) or m == len(depths.threshold):
-            continue
-        for number in range(blocks):
+        spots[index, 0] = _place(tile.groups * walk.words * walk.weight_passes, depths.weight)
+        spots[index, 1] = _place(tile.groups * layer[THRESHOLDS], depths.threshold)
+        if spots[index, 0] == len(depths.weight) or spots[index, 1] == len(depths.threshold):
+            return index
+        held = best[index]
+        if index == 0:
+            held[:, 0] = NEVER
+        else:
+            held[:] = best[index - 1]
+        for number in range(blocks - 1, -1, -1):
             block = tables.blocks[first_block + number]
             j = _place(_act_entries(layer, walk, core, tile.groups, block[PATCH]), depths.act)
             k = _place(_out_entries(walk, core, tile.groups, block[AREA]), depths.out)
             if j == len(depths.act) or k == len(depths.out):
                 continue
-            cell = ((i * len(depths.act) + j) * len(depths.out) + k) * len(depths.threshold) + m
+            cell = j * len(depths.out) + k
             known = _known_cycles(walk, core, tile, moved[number], block)
-            if known > best[cell, 0]:
+            if known > held[cell, 0]:
                 continue
             space = _ceil(block[COUNT], core.cols)
             for order in range(first_order, last_order + 1):
                 cycles = known + _stall(order, walk, core, tile, moved[number], block)
-                if cycles <= best[cell, 0]:
+                if cycles <= held[cell, 0]:
                     weights, acts = _reloads(order, walk, tile, space)
                     bits = _read_bits(layer, walk, core, block, weights, acts)
-                    _offer(cycles, bits, order, index, number, i, j, k, m, depths, best)
+                    _offer(cycles, bits, order, index, number, j, k, depths, held)
+    return tiles
 
 
 @compiled
@@ -470,19 +480,17 @@ def _before(cycles: int, bits: int, order: int, tile: int, block: int, held: Any
 
 @compiled
 def _offer(
-    cycles: int, bits: int, order: int, tile: int, block: int, i: int, j: int, k: int, m: int, depths: Depths, best: Any
+    cycles: int, bits: int, order: int, tile: int, block: int, j: int, k: int, depths: Depths, best: Any
 ) -> None:
-    """Give the mapping to every cell from (i, j, k, m) on that holds none better."""
-    acts, outs, thresholds = len(depths.act), len(depths.out), len(depths.threshold)
-    for a in range(i, len(depths.weight)):
-        for b in range(j, acts):
-            for c in range(k, outs):
-                for d in range(m, thresholds):
-                    held = best[((a * acts + b) * outs + c) * thresholds + d]
-                    if _before(cycles, bits, order, tile, block, held):
-                        held[0], held[1], held[2], held[3], held[4] = cycles, bits, order, tile, block
-                    elif a == i and b == j and c == k and d == m:
-                        return
+    """Give the mapping to every cell from (j, k) on that holds none better. If the first holds a better one, so do all."""
+    outs = len(depths.out)
+    for b in range(j, len(depths.act)):
+        for c in range(k, outs):
+            held = best[b * outs + c]
+            if _before(cycles, bits, order, tile, block, held):
+                held[0], held[1], held[2], held[3], held[4] = cycles, bits, order, tile, block
+            elif b == j and c == k:
+                return
 
 
 @compiled
@@ -561,23 +569,46 @@ def _correct(
 
 
 @compiled
-def _cells(core: Core, depths: Depths, tables: Tables, room: Any, reasons: Any, counts: Any) -> None:
-    """Activity of the whole network on every cell of a core (zeros where it does not fit), and why it does not."""
-    runs, moved, best, row = room
+def _cells(core: Core, depths: Depths, tables: Tables, room: Any, rows: Any, reasons: Any, counts: Any) -> None:
+    """Activity of the whole network on the cells of a core that have a row (zeros where it does not fit), and why it does not."""
+    runs, moved, best, spots, row, misfit = room
     layers = tables.layers[core.width_index]
-    reasons[:] = FITS
-    counts[:] = 0
+    for cell in range(len(rows)):
+        misfit[cell] = FITS if rows[cell] >= 0 else UNASKED
+    fits = True
     for number in range(len(layers)):
         reduced = tables.walks[core.pair_index, number]
         walk = _walk(layers[number], reduced, core)
-        if not _misfits(layers[number], reduced, walk, core, depths, tables, reasons):
-            return
-    for number in range(len(layers)):
+        fits = fits and _misfits(layers[number], reduced, walk, core, depths, tables, misfit)
+    for cell in range(len(rows)):
+        if rows[cell] >= 0:
+            reasons[rows[cell]] = misfit[cell]
+            counts[rows[cell]] = 0
+            if misfit[cell] != FITS:
+                rows[cell] = -1
+    for number in range(len(layers) if fits else 0):
         layer, reduced = layers[number], tables.walks[core.pair_index, number]
         walk = _walk(layer, reduced, core)
         _moves(layer, walk, core, tables, runs, moved)
-        _search(layer, walk, core, depths, tables, moved, best)
-        _add(layer, reduced, walk, core, tables, moved, best, reasons, tables.times[number], row, counts)
+        tiles = _search(layer, walk, core, depths, tables, moved, best, spots)
+        for tile in range(tiles):
+            _add(
+                layer,
+                reduced,
+                walk,
+                core,
+                depths,
+                tables,
+                moved,
+                best,
+                spots,
+                tile,
+                tiles,
+                tables.times[number],
+                row,
+                rows,
+                counts,
+            )
 
 
 @compiled
@@ -586,26 +617,39 @@ def _add(
     reduced: Any,
     walk: Walk,
     core: Core,
+    depths: Depths,
     tables: Tables,
     moved: Any,
     best: Any,
-    reasons: Any,
+    spots: Any,
+    last: int,
+    tiles: int,
     times: int,
     row: Any,
+    rows: Any,
     counts: Any,
 ) -> None:
-    """Add a layer's counts to every cell that runs the network; neighbours mostly share a mapping."""
+    """Add a layer's counts to every cell with a row whose largest tile is `last`; neighbours mostly share a mapping."""
+    outs, thresholds = len(depths.out), len(depths.threshold)
     order, index, number = -1, -1, -1
-    for cell in range(len(reasons)):
-        if reasons[cell] != FITS:
-            continue
-        if best[cell, 2] != order or best[cell, 3] != index or best[cell, 4] != number:
-            order, index, number = best[cell, 2], best[cell, 3], best[cell, 4]
-            tile = _tile(layer, walk, core, min(walk.unit << index, walk.channel_groups))
-            block = tables.blocks[layer[FIRST_BLOCK] + number]
-            _count(order, layer, reduced, walk, core, tile, moved[number], block, best[cell, 0], row)
-        for column in range(len(row)):
-            counts[cell, column] += times * row[column]
+    for cell in range(len(depths.act) * outs):
+        held = best[last, cell]
+        for i in range(spots[last, 0], len(depths.weight)):
+            for m in range(spots[last, 1], thresholds):
+                if last + 1 < tiles and i >= spots[last + 1, 0] and m >= spots[last + 1, 1]:
+                    break
+                place = rows[(i * len(depths.act) * outs + cell) * thresholds + m]
+                if place < 0:
+                    continue
+                if held[2] != order or held[3] != index or held[4] != number:
+                    order, index, number = held[2], held[3], held[4]
+                    tile = _tile(layer, walk, core, min(walk.unit << index, walk.channel_groups))
+                    block = tables.blocks[layer[FIRST_BLOCK] + number]
+                    _count(order, layer, reduced, walk, core, tile, moved[number], block, held[0], row)
+                    for column in range(len(row)):
+                        row[column] *= times
+                for column in range(len(row)):
+                    counts[place, column] += row[column]
 
 
 @compiled
@@ -616,8 +660,9 @@ def _core(row: Any) -> Core:
 
 
 @compiled
-def _room(tables: Tables, cells: int) -> Any:
-    """Working arrays: column runs of loads and of stores, moves of blocks, best mappings of cells, one row of counts."""
+def _room(depths: Depths, tables: Tables, cells: int) -> Any:
+    """Working arrays: column runs of loads and of stores, moves of blocks, best mappings and the depths that hold them, one row of
+    counts, reasons of cells."""
     longest, blocks = 0, 0
     for side in range(len(tables.sides)):
         longest = max(longest, tables.sides[side, 0])
@@ -628,24 +673,33 @@ def _room(tables: Tables, cells: int) -> Any:
     return (
         np.empty((2, longest + 2), np.int64),
         np.empty((blocks, 10), np.int64),
-        np.empty((cells, 5), np.int64),
+        np.empty((MOST_TILES, len(depths.act) * len(depths.out), 5), np.int64),
+        np.empty((MOST_TILES, 2), np.int64),
         np.empty(len(COUNTS), np.int64),
+        np.empty(cells, np.int64),
     )
 
 
 @compiled
-def grid(cores: Any, depths: Depths, tables: Tables, reasons: Any, counts: Any) -> None:
-    """All depths of all cores: (cores, cells) reasons and (cores, cells, COUNTS) counts."""
-    room = _room(tables, reasons.shape[1])
+def grid(cores: Any, depths: Depths, tables: Tables, rows: Any, reasons: Any, counts: Any) -> None:
+    """Some depths of all cores: (cores, cells) rows to write to, -1 for cells that nobody asks for; afterwards -1 also for misfits.
+
+    (rows,) reasons and (rows, COUNTS) counts.
+    """
+    room = _room(depths, tables, rows.shape[1])
     for index in range(len(cores)):
-        _cells(_core(cores[index]), depths, tables, room, reasons[index], counts[index])
+        _cells(_core(cores[index]), depths, tables, room, rows[index], reasons, counts)
 
 
 @compiled
 def designs(cores: Any, depths: Any, tables: Tables, reasons: Any, counts: Any) -> None:
     """One design a core: (designs, 4) depths, in the order of `Depths`."""
-    room = _room(tables, 1)
+    rows = np.arange(len(cores))
+    room = _room(_single(depths[0]), tables, 1)
     for index in range(len(cores)):
-        own = depths[index]
-        single = Depths(own[0:1], own[1:2], own[2:3], own[3:4])
-        _cells(_core(cores[index]), single, tables, room, reasons[index : index + 1], counts[index : index + 1])
+        _cells(_core(cores[index]), _single(depths[index]), tables, room, rows[index : index + 1], reasons, counts)
+
+
+@compiled
+def _single(own: Any) -> Depths:
+    return Depths(own[0:1], own[1:2], own[2:3], own[3:4])

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from reports.document import figure_page, write_document
 from reports.figures.bits import bits_figure, bits_points, bits_reading, bits_takeaway
-from reports.wording import escape
+from reports.figures.style import Picture
 
 
 def write_bits_page(
@@ -13,10 +14,5 @@ def write_bits_page(
 ) -> None:
     """Write the page, Plotly included."""
     points = bits_points(front, shown, cost, layers)
-    figure = bits_figure(points)
-    words = f"{escape(bits_takeaway(points))}<br><sub>{escape(bits_reading(points))}</sub>"
-    figure.update_layout(
-        title={"text": f"{escape(title)}<br>{words}", "x": 0.02, "font": {"size": 15}}, margin={"t": 130}
-    )
-    figure.update_layout(height=880)
-    path.write_text(figure.to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
+    picture = Picture("bits", "Bits of every layer", bits_takeaway(points), bits_reading(points), bits_figure(points))
+    write_document(figure_page(title, "", [picture]), path)

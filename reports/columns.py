@@ -23,7 +23,9 @@ class Column:
     @property
     def shown_unit(self) -> str:
         """The unit as a reader sees it."""
-        return {"1": "%", "id": "", "us": "µs", "mm2": "mm²"}.get(self.unit, self.unit)
+        return {"1": "%", "id": "", "us": "µs", "mm2": "mm²", "um2": "µm²", "MAC/cycle/mm2": "MAC/cycle/mm²"}.get(
+            self.unit, self.unit
+        )
 
     @property
     def scale(self) -> float:
@@ -177,6 +179,11 @@ BOOKKEEPING = (
     Column("source", "Source"),
 )
 
+SENSITIVITY = (
+    Column("objective", "Objective"),
+    Column("factor", "Factor", "x"),
+)
+
 BITS = (
     Column("point", "Point", "id"),
     Column("loss", "Loss", "", "smaller"),
@@ -185,8 +192,24 @@ BITS = (
     Column("layer_bits", "Bits of the layers"),
 )
 
+FORMS = (("mac", "Multipliers"), ("parallel", "Parallel planes"), ("serial", "Serial planes"))
+CROSSOVER = (
+    Column("target", "Target"),
+    Column("m", "M", "bit"),
+    Column("k", "K", "bit"),
+    *(Column(f"{form}_area_um2", label, "um2", "smaller") for form, label in FORMS),
+    *(Column(f"{form}_lut", label, "LUT", "smaller") for form, label in FORMS if form != "mac"),
+    *(Column(f"{form}_to_mac", f"{label.split()[0]}/mult.", "", "smaller") for form, label in FORMS if form != "mac"),
+    Column("smallest", "Smallest"),
+    *(Column(f"{form}_per_mm2", label, "MAC/cycle/mm2", "larger") for form, label in FORMS),
+    *(Column(f"{form}_per_klut", label, "MAC/cycle/kLUT", "larger") for form, label in FORMS),
+    Column("densest", "Densest"),
+)
+
 _GROUPS = (
     BITS,
+    SENSITIVITY,
+    CROSSOVER,
     IDENTITY,
     QUALITY,
     METRICS,

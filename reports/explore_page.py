@@ -3,30 +3,35 @@
 from pathlib import Path
 
 import pandas as pd
-from plotly.offline import get_plotlyjs
 
+from reports.columns import describe
+from reports.document import figure_page, write_document
 from reports.figures.explore import ExplorePoints, matrix_figure, parallel_figure
+from reports.figures.style import Picture
 from reports.tables import html_table
-from reports.wording import escape
+from reports.wording import counted
 
-STYLE = "body{font-family:system-ui,sans-serif;margin:2rem;max-width:1300px}td,th{padding:.2rem .7rem;text-align:left}"
+PARALLEL = "Drag along an axis to keep a range, drag a name to move its axis, click an axis to let go. Designs of the front are in colour."
+MATRIX = "Every objective against every other; the front is in colour. A box names the design."
 
 
-def write_explore_page(points: ExplorePoints, sensitivity: pd.DataFrame, title: str, path: Path) -> None:
-    """Write the page, Plotly included. Unlike the report it lets Plotly compile its WebGL code, so it has no policy against that."""
-    parts = [f"<h1>{escape(title)}</h1>"]
-    parts.append(
-        "<p>One line a design, the front in colour. Drag along an axis to keep a range, drag a name to move its axis.</p>"
-    )
-    parts.append(parallel_figure(points).to_html(include_plotlyjs=False, full_html=False))
+def write_explore_page(points: ExplorePoints, sensitivity: pd.DataFrame, title: str, lead: str, path: Path) -> Path:
+    """Write the page. Unlike the report it lets Plotly compile its WebGL code. OSError where it cannot be written."""
+    front = counted(int(points.table["on_front"].sum()), "design")
+    takeaway = f"{counted(len(points.table), 'design')}, {front} of the front among them."
+    parts: list[Picture | str] = [Picture("parallel", "One line a design", takeaway, PARALLEL, parallel_figure(points))]
     if len(points.objectives) > 1:
-        parts.append(matrix_figure(points).to_html(include_plotlyjs=False, full_html=False))
+        said, figure = "What one objective costs in the others.", matrix_figure(points)
+        parts.append(Picture("matrix", "Objectives against each other", said, MATRIX, figure))
     if len(sensitivity):
-        parts.append(
-            html_table(sensitivity, "Which knob moves which objective: share of the variance, and factor between means")
+        named = sensitivity.assign(
+            **{name: sensitivity[name].map(lambda text: describe(text).label) for name in ("objective", "knob")}
         )
-    head = (
-        f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script>'
-    )
-    page = f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
-    path.write_text(page, encoding="utf-8")
+        parts.append(
+            "<h2>Which knob moves which objective</h2>"
+            + html_table(
+                named,
+                "Share of the variance of the objective's logarithm, and factor between the means of the knob's values",
+            )
+        )
+    return write_document(figure_page(title, lead, parts, compiles=True), path)

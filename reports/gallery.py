@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pandas as pd
 
 from reports.columns import CYCLE_PARTS, ENERGY_PARTS, known, values_of
-from reports.figures import area, layers, pareto, precision, roofline
+from reports.figures import area, crossover, hypervolume, layers, pareto, precision, roofline
 from reports.figures.style import NoPicture, Picture, precision_colours
 from reports.report import Report, listed_designs
 
-Painter = Callable[[Report, dict[str, str]], Picture | NoPicture]
+Painter = Callable[[Report, dict[str, str]], Picture | NoPicture | None]
+"""None: the figure belongs to other results."""
 
 
 def colours_of(report: Report) -> dict[str, str]:
@@ -22,7 +23,7 @@ def pictures(report: Report) -> dict[str, Picture | NoPicture]:
     """All figures of a report by name, in the order of the page."""
     colours = colours_of(report)
     drawn = [paint(report, colours) for paint in PAINTERS]
-    return {picture.name: picture for picture in drawn}
+    return {picture.name: picture for picture in drawn if picture is not None}
 
 
 def _pareto(report: Report, colours: dict[str, str]) -> Picture | NoPicture:
@@ -82,4 +83,15 @@ def _area(report: Report, _colours: dict[str, str]) -> Picture | NoPicture:
     return Picture(name, heading, area.area_takeaway(points), area.area_reading(), area.area_figure(points))
 
 
-PAINTERS: tuple[Painter, ...] = (_pareto, _accuracy, _cost, _layers, _roofline, _area)
+def _growth(report: Report, _colours: dict[str, str]) -> Picture | None:
+    if report.growth.empty:
+        return None
+    takeaway, figure = hypervolume.growth_takeaway(report.growth), hypervolume.growth_figure(report.growth)
+    return Picture("growth", "How the search went", takeaway, hypervolume.growth_reading(), figure)
+
+
+def _crossover(report: Report, _colours: dict[str, str]) -> Picture | None:
+    return None if report.crossover.empty else crossover.crossover_picture(report.crossover)
+
+
+PAINTERS: tuple[Painter, ...] = (_pareto, _growth, _accuracy, _cost, _crossover, _layers, _roofline, _area)

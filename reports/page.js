@@ -4,6 +4,7 @@
   const PAPER_WIDTH = 680; // A4 less the margins of page.css, in CSS pixels
   const CONFIG = {
     displaylogo: false,
+    displayModeBar: innerWidth > 820 ? "hover" : false, // on a narrow screen it would lie on the legend
     responsive: true,
     showSendToCloud: false,
     plotlyServerURL: "",

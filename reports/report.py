@@ -17,8 +17,10 @@ class Report:
     """The content of one page.
 
     `decision` holds one row per precision at its best design, `points` a sample of the feasible rows, `front` the rows
-    that no other row beats in all `objectives`, `layers` the chosen design layer by layer. Tables may be empty and
-    columns may be missing: the page says so instead.
+    that no other row beats in all `objectives`, `layers` the chosen design layer by layer, `growth` how a sampler's search
+    went (designs, hypervolume, the best of every objective), `crossover` multipliers against xnor-popcount by M and K.
+    Tables may be empty and columns may be missing: the page says so instead. Growth and crossover belong to some results
+    only, and are left out where they are empty.
     """
 
     title: str
@@ -30,6 +32,8 @@ class Report:
     objectives: tuple[str, ...]
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     peaks: Mapping[str, float] = field(default_factory=dict)
+    growth: pd.DataFrame = field(default_factory=pd.DataFrame)
+    crossover: pd.DataFrame = field(default_factory=pd.DataFrame)
     swept: pd.DataFrame = field(default_factory=pd.DataFrame)
     infeasible: pd.DataFrame = field(default_factory=pd.DataFrame)
     counts: Mapping[str, int] = field(default_factory=dict)

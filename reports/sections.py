@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from reports.columns import describe, is_chosen, values_of
+from reports.document import figure_html
 from reports.figures.style import NoPicture, Picture
 from reports.report import Report, listed_designs
 from reports.tables import html_table
@@ -95,6 +96,8 @@ LAYERS = (
 
 SHORT = {
     "pareto": "Front",
+    "growth": "Search",
+    "crossover": "Multipliers",
     "accuracy": "Accuracy",
     "cost": "Worth it?",
     "layers": "Layers",
@@ -128,20 +131,6 @@ def sections(report: Report, drawn: Mapping[str, Picture | NoPicture]) -> tuple[
 def _figure_section(picture: Picture | NoPicture, report: Report) -> Section:
     extra = layers_body(report) if picture.name == "layers" else ""
     return Section(picture.name, SHORT[picture.name], picture.heading, figure_html(picture) + extra)
-
-
-def figure_html(picture: Picture | NoPicture) -> str:
-    """The words of a figure and the place where page.js draws it."""
-    if isinstance(picture, NoPicture):
-        return f'<p class="absent">{escape(picture.reason)}</p>\n'
-    height = int(picture.figure.layout.height)
-    return (
-        f'<figure id="figure-{picture.name}"><figcaption><h3>{escape(picture.takeaway)}</h3>\n'
-        f"<p>{escape(picture.reading)}</p></figcaption>\n"
-        f'<div class="plot" id="plot-{picture.name}" role="img" aria-label="{escape(picture.alt)}" '
-        f'style="height:{height}px">'
-        "<noscript>This figure needs JavaScript; the tables say the same in numbers.</noscript></div></figure>\n"
-    )
 
 
 def decision_body(report: Report) -> str:

@@ -58,7 +58,10 @@ def compare(
     minimise: Minimise = None,
     require: Require = None,
     technology: Technology = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as .csv or .md.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write the table as .csv or .md; with --crossover the chart as .html."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare encoding precisions, each at its best design, with the mac twin and the paper's fp32 bound; or two folders."""
@@ -67,9 +70,7 @@ def compare(
     from dse.summary import write_table
 
     if crossover:
-        from dse.crossover import crossover as run_crossover
-
-        print_table(run_crossover(technology or "sg13g2", width=width), as_json)
+        _print_crossover([technology] if technology else [], width, output, as_json)
         return
     if results is None:
         raise ValueError("compare: a folder of results must be given, or --crossover")
@@ -88,6 +89,20 @@ def compare(
         print_json({"winner": decision.winner, "networks": records(decision.table)})
     else:
         print_decision(opened, decision.table, choice)
+
+
+def _print_crossover(targets: list[str], width: int, output: Path | None, as_json: bool) -> None:
+    from dse.crossover import crossover, shown, verdicts, write_crossover
+
+    table = crossover(targets, width=width)
+    if output is not None:
+        write_crossover(table, output)
+        print(f"wrote {output}: {len(table)} pairs of bits")
+    elif as_json:
+        print_json(records(table))
+    else:
+        print_table(shown(table), False)
+        print("\n".join(verdicts(table)))
 
 
 def _print_difference(one: Path, other: Path, technology: str | None, output: Path | None, as_json: bool) -> None:
@@ -145,9 +160,13 @@ def sensitivity(
 ) -> None:
     """Tell which knob moves which objective, from a sample of the rows."""
     from dse.results import open_results
+    from dse.sensitivity import drawn
     from dse.sensitivity import sensitivity as run_sensitivity
 
-    print_table(run_sensitivity(open_results(results), technology=technology, objectives=objectives or ()), as_json)
+    opened = open_results(results)
+    print_table(run_sensitivity(opened, technology=technology, objectives=objectives or ()), as_json)
+    if not as_json:
+        print(f"over {drawn(opened)}")
 
 
 @app.command()

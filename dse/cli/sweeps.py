@@ -1,7 +1,8 @@
-"""Commands that look for designs: demo, init, sweep, search, bits."""
+"""Commands that look for designs: demo, init, sweep, bits."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,24 +65,44 @@ def sweep(
             "values; all: every feasible row."
         ),
     ] = "best",
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            help="Look only at the designs that one asks for: random, halton, nsga2 or tpe (the last two: extra `search`)."
+        ),
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Designs that the sampler asks for.")] = 1000,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the sampler [default: as the experiment says].")] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say how long it will take, and do nothing else.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the designs of a space that are worth building for its networks."""
     from dse.experiment import load
+    from dse.sampling import sampling_of
+    from dse.sweeps import forecast
     from dse.sweeps import sweep as run_sweep
 
+    loaded = load(experiment)
+    if estimate:
+        print(forecast(loaded, workers=workers, keep=keep))
+        return
+    sampling = sampling_of(loaded, sampler, budget, seed)
     with progress_of("sweep") as progress:
         done = run_sweep(
-            load(experiment), output, workers=workers, executor=executor, scheduler=scheduler, resume=resume, keep=keep,
-            progress=progress,
+            loaded, output, workers=workers, executor=executor, scheduler=scheduler, resume=resume, keep=keep,
+            sampling=sampling, progress=progress, tell=lambda line: print(line, file=sys.stderr),
         )  # fmt: skip
-    counts = {name: done.manifest[name] for name in ("evaluated", "skipped", "feasible", "infeasible")}
+    counts = {name: done.manifest[name] for name in ("evaluated", "skipped", "feasible", "infeasible", "sampling")}
     refined = _refined(done) if refine else None
     if as_json:
         exact = {} if refined is None else {"refined": records(refined)}
         print_json({"results": str(done.path), **counts, **exact})
         return
     skipped = f"{counts['skipped']:,} skipped by bounds, " if counts["skipped"] else ""
+    if sampling is not None:
+        print(f"{sampling.words}, of a space of {done.manifest['rows']:,}")
     print(f"{skipped}{counts['evaluated']:,} designs evaluated, {counts['feasible']:,} feasible -> {done.path}")
     for reason, count in sorted(counts["infeasible"].items(), key=lambda item: -item[1]):
         print(f"  {count:>12,} infeasible: {reason}")
@@ -99,44 +120,6 @@ def _refined(done: Results) -> pd.DataFrame:
     table = refine(done)
     write_refined(table, done.path)
     return table
-
-
-@app.command()
-def search(
-    experiment: Annotated[Path, typer.Argument(help="Experiment file (TOML) whose space is too large to sweep.")],
-    sampler: Annotated[
-        str, typer.Option(help="random, halton, nsga2 or tpe (the last two: extra `search`).")
-    ] = "halton",
-    budget: Annotated[int, typer.Option(help="Designs to ask for.")] = 1000,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the sampler [default: as the experiment says].")] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Folder for rows.parquet, front.csv, hypervolume.csv, search.html."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Look for good designs in a space too large to enumerate, within a budget of designs."""
-    from dse.experiment import load
-    from dse.sampling import search as run_search
-    from dse.sampling import write_search
-    from dse.summary import FRONT_COLUMNS
-
-    with progress_of("search") as progress:
-        done = run_search(load(experiment), sampler, budget=budget, seed=seed, progress=progress)
-    if output is not None:
-        write_search(done, output)
-    columns = list(dict.fromkeys([*FRONT_COLUMNS, *done.objectives]))
-    if as_json:
-        print_json({"asked": done.asked, "space": done.space, "front": records(done.front[columns]),
-                     "hypervolume": records(done.growth)})  # fmt: skip
-        return
-    print_table(done.front, False, columns)
-    print(
-        f"{done.sampler}, seed {done.seed}: {done.asked:,} designs of {done.space:,} asked for, {len(done.rows):,} different feasible "
-        f"ones, {len(done.front)} on the front, hypervolume {done.growth['hypervolume'].iloc[-1]:.3f}"
-    )
-    if output is not None:
-        print(f"wrote {output}")
 
 
 @app.command()

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import pickle
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
@@ -48,9 +48,13 @@ def dask(workers: int, scheduler: str | None) -> Iterator[Start]:
 
 
 def _find(scheduler: str) -> None:
-    """Raise ValueError unless a scheduler answers at this address; a whole `Client` would leave threads behind."""
+    """Raise ValueError unless a scheduler answers at this address; a whole `Client` would leave threads behind.
+
+    In a thread of its own, for a notebook has a loop in this one.
+    """
     try:
-        found = asyncio.run(asyncio.wait_for(_identity(scheduler), CONNECT_SECONDS))
+        with ThreadPoolExecutor(1) as asking:
+            found = asking.submit(lambda: asyncio.run(_identity(scheduler))).result()
     except Exception as error:  # Whatever else listens there may answer anything.
         raise ValueError(
             f"scheduler: a Dask scheduler must answer at {scheduler} within {CONNECT_SECONDS} s, but {_reason(error)}"
@@ -64,7 +68,7 @@ async def _identity(scheduler: str) -> str:
     from distributed.security import Security
 
     async with rpc(scheduler, connection_args=Security().get_connection_args("client")) as remote:
-        return str((await remote.identity())["type"])
+        return str((await asyncio.wait_for(remote.identity(), CONNECT_SECONDS))["type"])
 
 
 def _reason(error: Exception) -> str:

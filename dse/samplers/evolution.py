@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from dse.samplers.protocol import Floats, Ints
 
+BATCHES = {"nsga2": 50, "tpe": 10}
+"""A generation of NSGA-II, and as many points as TPE draws at random before it begins; as Optuna has them by default."""
+
 
 class Optuna:
     """A study of integer axes; what cannot be built is told as a failed trial."""
 
     def __init__(self, sizes: tuple[int, ...], objectives: int, seed: int, *, method: str) -> None:
-        optuna = _optuna()
-        makers = {"nsga2": optuna.samplers.NSGAIISampler, "tpe": optuna.samplers.TPESampler}
+        optuna, self.batch = _optuna(), BATCHES[method]
+        makers = {"nsga2": optuna.samplers.NSGAIISampler, "tpe": partial(optuna.samplers.TPESampler, multivariate=True)}
         self._axes = {
             f"axis{axis:02}": optuna.distributions.IntDistribution(0, size - 1)
             for axis, size in enumerate(sizes)
             if size > 1
         }
         self._sizes, self._trials = sizes, list[Any]()
-        self._study = optuna.create_study(directions=["minimize"] * objectives, sampler=makers[method](seed=seed))
+        with warnings.catch_warnings():
+            # Optuna calls `multivariate` experimental: one model of all axes, not one of each; it asks thrice as fast (measured).
+            warnings.simplefilter("ignore")
+            chosen = makers[method](seed=seed)
+        self._study = optuna.create_study(directions=["minimize"] * objectives, sampler=chosen)
         self._failed = optuna.trial.TrialState.FAIL
 
     def ask(self, count: int) -> Ints:
@@ -53,14 +61,9 @@ def tpe(sizes: tuple[int, ...], objectives: int, seed: int) -> Optuna:
 
 
 def _optuna() -> Any:
-    """The module, quiet. Raises ValueError where it is not installed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import optuna
-    except ImportError:
-        raise ValueError(
-            "sampler: nsga2 and tpe need Optuna; install it with `pip install 'dse-xnor[search]'`"
-        ) from None
+    """The module, quiet."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import optuna
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

@@ -18,6 +18,8 @@ DIGITS = 2.0**-40
 class Halton:
     """Scrambled Halton points; axes with one value take no base."""
 
+    batch = 4096
+
     def __init__(self, sizes: tuple[int, ...], objectives: int, seed: int) -> None:
         del objectives
         random, self._sizes = np.random.default_rng(seed), sizes

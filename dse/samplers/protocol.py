@@ -12,7 +12,10 @@ Floats = npt.NDArray[np.float64]
 
 
 class Sampler(Protocol):
-    """Proposes points of a grid of axes; the same sizes, seed and answers give the same points."""
+    """Proposes points of a grid of axes; the same sizes, seed, batches and answers give the same points."""
+
+    batch: int
+    """Points that are best asked for at once: many where answers do not matter, a generation where they do."""
 
     def ask(self, count: int) -> Ints:
         """(count, axes) int64, every entry in 0..size - 1 of its axis. Every ask must be told before the next."""

@@ -10,6 +10,8 @@ from dse.samplers.protocol import Floats, Ints
 class Uniform:
     """Seeded, independent draws."""
 
+    batch = 4096
+
     def __init__(self, sizes: tuple[int, ...], objectives: int, seed: int) -> None:
         del objectives
         self._sizes, self._random = sizes, np.random.default_rng(seed)

@@ -14,6 +14,8 @@ from reports.wording import escape, quantity, shorten
 MOST_POINTS = 5000
 MOST_BITS = 8
 MARKED = "output_noise"
+TOP_PX, GAP_PX, LINE_PX = 330, 110, 21
+"""Heights of the front, of what lies between it and the maps, and of a layer's line."""
 
 
 class BitsPoints(NamedTuple):
@@ -59,12 +61,16 @@ def bits_reading(points: BitsPoints) -> str:
 
 
 def bits_figure(points: BitsPoints) -> go.Figure:
-    """Cost against loss on top, M and K of the layers below."""
+    """Cost against loss on top, M and K of the layers below, a line a layer."""
+    lines = LINE_PX * len(points.acts)
+    inner = TOP_PX + GAP_PX + lines
     figure = make_subplots(
-        rows=2, cols=2, specs=[[{"colspan": 2}, None], [{}, {}]], vertical_spacing=0.16, horizontal_spacing=0.16,
-        row_heights=[0.55, 0.45], subplot_titles=["", "Activation bits M", "Weight bits K"],
+        rows=2, cols=2, specs=[[{"colspan": 2}, None], [{}, {}]], vertical_spacing=GAP_PX / inner, horizontal_spacing=0.03,
+        row_heights=[TOP_PX / (TOP_PX + lines), lines / (TOP_PX + lines)], subplot_titles=["", "Activation bits M", "Weight bits K"],
     )  # fmt: skip
-    figure.update_layout(style.blank(760))
+    layout = style.blank(inner + 92)
+    figure.update_layout(layout)
+    figure.update_annotations(font={"size": 12.5, "color": style.INK})
     figure.add_trace(_front(points), row=1, col=1)
     figure.add_trace(_picked(points), row=1, col=1)
     if points.shown[MARKED].notna().any():
@@ -74,9 +80,24 @@ def bits_figure(points: BitsPoints) -> go.Figure:
     figure.update_yaxes(style.quantity_axis(describe("loss"), positive, upright=True), row=1, col=1)
     for place, table in enumerate((points.acts, points.weights), start=1):
         figure.add_trace(_heat(table, "MK"[place - 1]), row=2, col=place)
-        figure.update_xaxes({"type": "category", "title": {"text": "point"}}, row=2, col=place)
-        figure.update_yaxes({"type": "category", "autorange": "reversed", "automargin": True}, row=2, col=place)
+        figure.update_xaxes(_point_axis(), row=2, col=place)
+        figure.update_yaxes(_layer_axis(shown=place == 1), row=2, col=place)
     return figure
+
+
+def _point_axis() -> dict[str, object]:
+    return {
+        "type": "category",
+        "title": {"text": "Point", "font": {"size": 12.5, "color": style.MUTED}},
+        "fixedrange": True,
+    }
+
+
+def _layer_axis(*, shown: bool) -> dict[str, object]:
+    """Every layer by name, once: the maps stand side by side."""
+    return {
+        "type": "category", "autorange": "reversed", "automargin": True, "dtick": 1, "showticklabels": shown, "fixedrange": True,
+    }  # fmt: skip
 
 
 def _ends(values: pd.Series) -> tuple[float, float]:
@@ -120,7 +141,7 @@ def _heat(table: pd.DataFrame, letter: str) -> go.Heatmap:
     names = [escape(shorten(str(name))) for name in table.index]
     return go.Heatmap(
         z=table.to_numpy().tolist(), x=[str(point) for point in table.columns], y=names, zmin=1, zmax=MOST_BITS,
-        text=table.to_numpy().tolist(), texttemplate="%{text}", showscale=False, xgap=1, ygap=1,
+        text=table.to_numpy().tolist(), texttemplate="%{text}", textfont={"size": 11}, showscale=False, xgap=1, ygap=1,
         colorscale=[[place / 5, style.ramp_colour(1 - place / 5)] for place in range(6)],
         hovertemplate="point %{x}, %{y}: " + letter + " = %{z}<extra></extra>",
     )  # fmt: skip

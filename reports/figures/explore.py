@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from reports.columns import Column, describe, values_of
 from reports.figures import style
-from reports.wording import design_words, escape
+from reports.wording import cell, design_words, escape
 
 MOST_ROWS = 3000
+FEW_VALUES = 12
+"""Different values of an axis up to which each has a step of its own."""
 MOST_TEXTS = 30
 """Different texts of a column that an axis can still name."""
 
@@ -26,8 +29,9 @@ class ExplorePoints(NamedTuple):
 def explore_points(
     points: pd.DataFrame, front: pd.DataFrame, knobs: Sequence[str], objectives: Sequence[str]
 ) -> ExplorePoints:
-    """The front and a sample of the rest, each design once; knobs and objectives that vary get an axis."""
-    both = pd.concat([front, points[~points["row"].isin(front["row"])]], ignore_index=True).iloc[:MOST_ROWS]
+    """A sample and the front, which is drawn last, each design once; knobs and objectives that vary get an axis."""
+    rest = points[~points["row"].isin(front["row"])].iloc[: max(0, MOST_ROWS - len(front))]
+    both = pd.concat([rest, front.iloc[:MOST_ROWS]], ignore_index=True)
     table = both.assign(
         on_front=both["row"].isin(front["row"]), words=[design_words(row) for _, row in both.iterrows()]
     )
@@ -46,25 +50,39 @@ def parallel_figure(points: ExplorePoints) -> go.Figure:
         go.Parcoords(
             dimensions=[_dimension(points.table[name], describe(name)) for name in points.axes],
             line={"color": points.table["on_front"].astype(int).tolist(),
-                  "colorscale": [[0, "#c9c7c2"], [1, style.ACCENT]], "cmin": 0, "cmax": 1},
-            labelangle=-20,
+                  "colorscale": [[0, "#d5d3cd"], [1, style.ACCENT]], "cmin": 0, "cmax": 1},
+            labelangle=-30, labelfont={"size": 12}, tickfont={"size": 11},
         )
     )  # fmt: skip
-    figure.update_layout(style.blank(560))
-    figure.update_layout(margin={"t": 120, "l": 80, "r": 80})
+    figure.update_layout(style.blank(600))
+    figure.update_layout(
+        margin={"t": 160, "l": 90, "r": 130, "b": 30}, meta={"least_width": 130 + 58 * len(points.axes)}
+    )
     return figure
 
 
 def _dimension(values: pd.Series, column: Column) -> dict[str, object]:
+    """One axis: its few values by name, or a scale, logarithmic where they span much."""
+    if values.nunique() <= FEW_VALUES or not pd.api.types.is_numeric_dtype(values):
+        return {"label": escape(column.label), **_steps(values, column)}
+    shown = values * column.scale
     label = escape(column.heading)
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return {"label": label, "values": (values * column.scale).tolist()}
-    texts = sorted(values.astype(str).unique())
-    places = {text: place for place, text in enumerate(texts)}
+    if not style.needs_log(shown):
+        return {"label": label, "values": shown.tolist(), "tickformat": ",.4~g"}
+    ticks = [tick for tick in style.log_ticks(shown) if shown.min() <= tick <= shown.max()]
     return {
-        "label": label, "values": [places[text] for text in values.astype(str)],
-        "tickvals": list(range(len(texts))), "ticktext": [escape(text) for text in texts],
+        "label": label, "values": np.log10(shown).tolist(),
+        "tickvals": np.log10(ticks).tolist(), "ticktext": [style.tick_text(tick) for tick in ticks],
     }  # fmt: skip
+
+
+def _steps(values: pd.Series, column: Column) -> dict[str, object]:
+    """An axis with equal steps from one value to the next."""
+    names, places = np.unique(
+        values if pd.api.types.is_numeric_dtype(values) else values.astype(str), return_inverse=True
+    )
+    texts = [escape(cell(name, column)) for name in names.tolist()]
+    return {"values": places.tolist(), "tickvals": list(range(len(texts))), "ticktext": texts}
 
 
 def matrix_figure(points: ExplorePoints) -> go.Figure:
@@ -82,9 +100,12 @@ def matrix_figure(points: ExplorePoints) -> go.Figure:
                 marker={"size": size, "color": style.ACCENT if on_front else "#b9bcc4", "opacity": 0.9 if on_front else 0.5},
             )
         )  # fmt: skip
-    figure.update_layout(style.blank(240 * max(2, len(points.objectives))))
-    for place, column in enumerate(points.objectives, start=1):
-        if style.needs_log(points.table[column]):
-            suffix = "" if place == 1 else str(place)
-            figure.update_layout({f"xaxis{suffix}": {"type": "log"}, f"yaxis{suffix}": {"type": "log"}})
+    many = max(2, len(points.objectives))
+    figure.update_layout(style.blank(240 * many))
+    figure.update_layout(margin={"l": 90}, meta={"least_width": 100 + 180 * many})
+    for place, name in enumerate(points.objectives, start=1):
+        column, suffix = describe(name), "" if place == 1 else str(place)
+        values = values_of(points.table, name) * column.scale
+        look = style.value_axis(escape(column.heading)) | (style.log_scale(values) if style.needs_log(values) else {})
+        figure.update_layout({f"{side}axis{suffix}": look for side in "xy"})
     return figure

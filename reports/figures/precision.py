@@ -95,7 +95,7 @@ def accuracy_figure(points: pd.DataFrame, colours: Mapping[str, str]) -> go.Figu
     figure.update_layout(style.blank(430))
     for place, column in enumerate(costs, start=1):
         panel = _Panel(shown, column, list(shown["accuracy"]), place, colours)
-        _draw(figure, panel, "chosen")
+        _draw(figure, panel)
         _label(figure, panel)
     figure.update_yaxes(style.value_axis(""))
     figure.update_yaxes(style.quantity_axis(COLUMNS["accuracy"], shown["accuracy"], upright=True), col=1)
@@ -104,13 +104,14 @@ def accuracy_figure(points: pd.DataFrame, colours: Mapping[str, str]) -> go.Figu
 
 
 def _label(figure: go.Figure, panel: _Panel) -> None:
-    """The name of the precision beside each mark."""
+    """The name of the precision beside each mark; the chosen one says so."""
     names = go.Scatter(
         x=list(panel.points[panel.column.name]),
         y=list(panel.heights),
         mode="markers+text",
         marker={"size": 13, "opacity": 0},  # not seen, but it keeps the text off the mark below it
-        text=[escape(name) for name in panel.points["precision"]],
+        text=[escape(name) for name in _row_names(panel.points)],
+        textfont={"color": [style.ACCENT if win else style.INK for win in panel.points["winner"]]},
         textposition=_label_places(panel.points, panel.column.name),
         cliponaxis=False,
         hoverinfo="skip",
@@ -121,10 +122,11 @@ def _label(figure: go.Figure, panel: _Panel) -> None:
 
 
 def _label_places(shown: pd.DataFrame, name: str) -> list[str]:
-    """Labels go above and below in turn along the axis, so that neighbours stay clear; the chosen one goes above."""
+    """Labels go above and below in turn along the axis, so that neighbours stay clear; the chosen one is long, and goes above."""
     rank = shown[name].rank(method="first").fillna(0).astype(int)
     return [
-        "top left" if place % 2 or win else "bottom right" for place, win in zip(rank, shown["winner"], strict=True)
+        "top center" if win else "top left" if place % 2 else "bottom right"
+        for place, win in zip(rank, shown["winner"], strict=True)
     ]
 
 
@@ -167,7 +169,7 @@ def cost_figure(points: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:
     figure.update_layout(style.blank(130 + 26 * len(points)))
     heights = [float(place) for place in range(len(points))]
     for place, column in enumerate(costs, start=1):
-        _draw(figure, _Panel(points, column, heights, place, colours), "")
+        _draw(figure, _Panel(points, column, heights, place, colours))
     figure.update_yaxes(style.name_axis(_row_names(points)))
     _twin_legend(figure, points)
     return figure
@@ -177,14 +179,14 @@ def _row_names(points: pd.DataFrame) -> list[str]:
     return [f"{name}, chosen" if win else name for name, win in zip(points["precision"], points["winner"], strict=True)]
 
 
-def _draw(figure: go.Figure, panel: _Panel, word: str) -> None:
-    """Twins, marks, the ring around the winner (with a word beside it), and the axis."""
+def _draw(figure: go.Figure, panel: _Panel) -> None:
+    """Twins, marks, the ring around the winner, and the axis."""
     if panel.points[panel.twin].notna().any():
         figure.add_trace(_joins(panel), row=1, col=panel.place)
         figure.add_trace(_marks(panel, panel.twin, "mac"), row=1, col=panel.place)
     figure.add_trace(_marks(panel, panel.column.name, "array"), row=1, col=panel.place)
     winner = panel.points[panel.points["winner"]]
-    ring = style.ring(list(winner[panel.column.name]), [panel.heights[place] for place in winner.index], word)
+    ring = style.ring(list(winner[panel.column.name]), [panel.heights[place] for place in winner.index], "")
     figure.add_trace(ring, row=1, col=panel.place)
     spread = pd.concat([panel.points[panel.column.name], panel.points[panel.twin]])
     figure.update_xaxes(style.quantity_axis(panel.column, spread) | {"nticks": 6}, row=1, col=panel.place)

@@ -146,13 +146,23 @@ def quantity_axis(column: Column, values: pd.Series, *, upright: bool = False) -
 
 
 def log_scale(values: pd.Series) -> dict[str, object]:
-    """A logarithmic axis with few enough ticks for a narrow panel: 1-2-5, 1-3 or 1 in each decade, or in each nth."""
+    """A logarithmic axis with few enough ticks for a narrow panel."""
+    ticks = log_ticks(values)
+    return {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": [tick_text(tick) for tick in ticks]}
+
+
+def tick_text(tick: float) -> str:
+    """A tick in plain digits."""
+    return f"{tick:,.10g}"
+
+
+def log_ticks(values: pd.Series) -> list[float]:
+    """Ticks of a logarithmic axis: 1-2-5, 1-3 or 1 in each decade, or in each nth."""
     finite = values[values > 0]
     low, high = math.log10(float(finite.min())), math.log10(float(finite.max()))
-    steps = (1, 2, 5) if high - low <= 1.2 else (1, 3) if high - low <= 3.2 else (1,)
+    steps = (1, 2, 5) if high - low <= 1.2 else (1, 3) if high - low <= 2.5 else (1,)
     decades = range(math.floor(low), math.ceil(high) + 1, max(1, round((high - low) / 6)))
-    ticks = [step * 10.0**decade for decade in decades for step in steps]
-    return {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
+    return [step * 10.0**decade for decade in decades for step in steps]
 
 
 def value_axis(title: str) -> dict[str, object]:

@@ -5,27 +5,38 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from dse.experiment import parse
+from dse import results
+from dse.compare import Choice, decide
+from dse.experiment import Experiment, parse
+from dse.explanation import explain
+from dse.front import front_rows
 from dse.hypervolume import hypervolume, hypervolume_over_time
+from dse.report import build_report
+from dse.results import Results
+from dse.samplers import evolution
 from dse.samplers.halton import Halton
-from dse.samplers.registry import SAMPLERS, sampler
-from dse.sampling import Axes, search, write_search
-from dse.sweeps import evaluate_chunk, plan
+from dse.samplers.registry import NEEDS, SAMPLERS, sampler
+from dse.samplers.uniform import Uniform
+from dse.sampling import Axes, Sampling, Survey
+from dse.sensitivity import sensitivity
+from dse.sweeps import evaluate_chunk, plan, sweep
 from tests.conftest import Dse
 
 SIZES = (3, 1, 7, 2, 11)
-NEEDS = {"nsga2": "optuna", "tpe": "optuna"}
 EXPERIMENT = """
 objectives = ["energy_nj", "latency_us", "utilisation"]
 [[networks]]
-zoo = "cifar_convnet"
+zoo = "tfc"
 bits = ["1x1", "2x2"]
 [space]
 machine = ["array", "mac"]
+technology = ["asic45", "u250"]
 rows = [8, 16, 24, 32]
 cols = [1, 2, 4, 8]
 lanes_a = [1, "full"]
@@ -39,7 +50,10 @@ each = pytest.mark.parametrize(
     "name",
     [
         pytest.param(
-            name, marks=pytest.mark.skipif(find_spec(NEEDS.get(name, "dse")) is None, reason="it is not installed")
+            name,
+            marks=pytest.mark.skipif(
+                any(find_spec(package) is None for package in NEEDS.get(name, ())), reason="it is not installed"
+            ),
         )
         for name in SAMPLERS
     ],
@@ -92,32 +106,134 @@ def test_nothing_that_can_be_built_is_no_end(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def swept() -> dict[int, dict[str, object]]:
+def experiment() -> Experiment:
+    return parse(EXPERIMENT, base=Path(), where="x.toml")
+
+
+@pytest.fixture(scope="module")
+def whole(experiment: Experiment) -> dict[int, dict[str, Any]]:
     """Every feasible row of the experiment by its number."""
-    prepared = plan(parse(EXPERIMENT, base=Path(), where="x.toml"))
-    return {row["row"]: row for chunk in prepared.chunks() for row in evaluate_chunk(prepared, chunk)[0].to_pylist()}
+    prepared = plan(experiment)
+    return {row["row"]: row for chunk in prepared.chunks() for row in plain(evaluate_chunk(prepared, chunk)[0])}
+
+
+def plain(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as values that equal themselves: None for NaN."""
+    return [{name: None if value != value else value for name, value in row.items()} for row in table.to_pylist()]
+
+
+def rows_of(opened: Results) -> list[dict[str, Any]]:
+    return [row for part in opened.parts() for row in plain(results.read_part(part))]
 
 
 @each
-def test_a_search_is_repeatable_and_its_rows_are_those_of_a_sweep(
-    name: str, swept: dict[int, dict[str, object]]
+def test_a_folder_is_repeatable_and_its_rows_are_those_of_a_whole_sweep(
+    name: str, experiment: Experiment, whole: dict[int, dict[str, Any]], tmp_path: Path
 ) -> None:
-    experiment = parse(EXPERIMENT, base=Path(), where="x.toml")
-    done, again = search(experiment, name, budget=30, seed=2), search(experiment, name, budget=30, seed=2)
-    assert done.rows.equals(again.rows)
-    assert done.growth.equals(again.growth)
-    assert done.asked == 30
-    for row in done.rows.to_dict("records")[::7]:
-        assert row["energy_nj"] == swept[row["row"]]["energy_nj"]
-        assert row["latency_us"] == swept[row["row"]]["latency_us"]
-    assert done.growth["hypervolume"].is_monotonic_increasing
+    one, two = (sweep(experiment, tmp_path / folder, sampling=Sampling(name, 40, seed=2)) for folder in "ab")
+    rows = rows_of(one)
+    assert rows == [{**whole[row["row"]], "kept": "asked"} for row in rows]
+    assert [row["row"] for row in rows] == sorted({row["row"] for row in rows})
+    assert [part.read_bytes() for part in one.parts()] == [part.read_bytes() for part in two.parts()]
+    assert (one.path / "hypervolume.csv").read_bytes() == (two.path / "hypervolume.csv").read_bytes()
+    assert one.manifest == two.manifest
+    assert one.manifest["sampling"] == {
+        "sampler": name, "budget": 40, "seed": 2, "technology": "asic45", "hypervolume": "hypervolume.csv"
+    }  # fmt: skip
+    assert one.manifest["feasible"] == len(rows)
+    assert one.manifest["feasible"] + sum(one.manifest["infeasible"].values()) == one.manifest["evaluated"] <= 2 * 40
 
 
-def test_the_grid_covers_every_row_of_the_space() -> None:
-    prepared = plan(parse(EXPERIMENT, base=Path(), where="x.toml"))
-    axes = Axes(prepared.blocks)
+class Killed(BaseException):
+    """What ends a sweep in the middle."""
+
+
+@each
+def test_a_killed_sweep_goes_on_where_it_was(
+    name: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that a part holds are asked for again, but not priced again; the end is the same to the byte."""
+    monkeypatch.setattr(Uniform, "batch", 10)
+    monkeypatch.setattr(Halton, "batch", 10)
+    monkeypatch.setitem(evolution.BATCHES, name, 10)
+    sampling, priced = Sampling(name, 40, seed=3), list[int]()
+    price = Survey.price
+
+    def counted(self: Survey, rows: np.ndarray) -> Any:
+        if len(priced) == 2:
+            raise Killed
+        priced.append(len(rows))
+        return price(self, rows)
+
+    monkeypatch.setattr(Survey, "price", counted)
+    with pytest.raises(Killed):
+        sweep(experiment, tmp_path / "killed", sampling=sampling)
+    monkeypatch.setattr(Survey, "price", price)
+    (tmp_path / "killed" / "work" / "part-000001.parquet").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="add --resume to continue"):
+        sweep(experiment, tmp_path / "killed", sampling=sampling)
+    with pytest.raises(ValueError, match="begun with the same sampling"):
+        sweep(experiment, tmp_path / "killed", resume=True, sampling=Sampling(name, 40, seed=4))
+    resumed = list[int]()
+
+    def watched(self: Survey, rows: np.ndarray) -> Any:
+        resumed.append(len(rows))
+        return price(self, rows)
+
+    monkeypatch.setattr(Survey, "price", watched)
+    done = sweep(experiment, tmp_path / "killed", resume=True, sampling=sampling)
+    assert len(resumed) == 3, "the torn batch and the two that were never begun"
+    monkeypatch.setattr(Survey, "price", price)
+    fresh = sweep(experiment, tmp_path / "fresh", sampling=sampling)
+    assert [part.read_bytes() for part in done.parts()] == [part.read_bytes() for part in fresh.parts()]
+    assert (done.path / "hypervolume.csv").read_bytes() == (fresh.path / "hypervolume.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def sampled(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return sweep(experiment, tmp_path_factory.mktemp("sampled") / "found", sampling=Sampling("halton", 120))
+
+
+def test_what_reads_a_folder_reads_one_of_a_sampler(sampled: Results, experiment: Experiment) -> None:
+    mine = sampled.table(["row", "technology", "energy_nj", "latency_us"])
+    front = front_rows(sampled, ("energy_nj", "latency_us"), technology="asic45")
+    values = mine.loc[mine["technology"] == "asic45", ["energy_nj", "latency_us"]].to_numpy()
+    beaten = ((values[:, None] >= values).all(axis=2) & (values[:, None] > values).any(axis=2)).any(axis=1)
+    assert len(front) == int((~beaten).sum()) > 0
+    for technology in ("asic45", "u250"):
+        decision = decide(sampled, Choice.of(experiment, technology=technology))
+        best = {row["network"]: row["energy_nj"] for row in decision.table.to_dict("records")}
+        found = [row for row in rows_of(sampled) if (row["technology"], row["machine"]) == (technology, "array")]
+        assert best == {
+            name: min(row["energy_nj"] for row in found if row["network"] == name)
+            for name in {row["network"] for row in found}
+        }
+    assert set(sensitivity(sampled)["objective"]) == {"energy_nj", "latency_us", "utilisation"}
+    assert explain(sampled, int(front["row"].iloc[0])).evaluation.cost.energy_nj == front["energy_nj"].iloc[0]
+    report = build_report(sampled)
+    assert len(report.growth) == 100
+    assert report.growth["designs"].iloc[-1] == 120
+    assert "halton" in " ".join(report.notes)
+
+
+def test_growth_says_the_best_so_far(sampled: Results) -> None:
+    rows = [row for row in rows_of(sampled) if row["technology"] == "asic45"]
+    last = build_report(sampled).growth.iloc[-1]
+    assert last["energy_nj"] == min(row["energy_nj"] for row in rows)
+    assert last["utilisation"] == max(row["utilisation"] for row in rows)
+    growth = build_report(sampled).growth
+    assert growth["hypervolume"].is_monotonic_increasing
+    assert growth["energy_nj"].dropna().is_monotonic_decreasing
+    assert growth["utilisation"].dropna().is_monotonic_increasing
+
+
+def test_the_grid_covers_every_row_of_the_space(experiment: Experiment) -> None:
+    prepared = plan(experiment)
+    axes = Axes(prepared.blocks, 2)
     every = np.stack(np.unravel_index(np.arange(np.prod(axes.sizes)), axes.sizes), axis=1)
-    assert {axes.row(place) for place in every} == set(range(prepared.rows))
+    rows = axes.rows(every)
+    assert set(rows.ravel().tolist()) == set(range(prepared.rows))
+    assert (rows[:, 1] - rows[:, 0] == 2).all(), "two clocks a technology"
 
 
 def test_halton_fills_a_grid_evenly() -> None:
@@ -155,27 +271,28 @@ def test_hypervolume_over_time_grows_and_skips_what_is_infeasible() -> None:
 
 def test_the_command(tmp_path: Path, dse_command: Dse) -> None:
     (tmp_path / "x.toml").write_text(EXPERIMENT)
-    done = json.loads(
-        dse_command("search", "x.toml", "--budget", "40", "--sampler", "random", "-o", "out", "--json").stdout
-    )
-    assert done["asked"] == 40
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "front.csv", "hypervolume.csv", "rows.parquet", "search.html"
+    sampling = ("--sampler", "random", "--budget", "40")
+    done = json.loads(dse_command("sweep", "x.toml", *sampling, "-o", "out", "--json").stdout)
+    assert done["sampling"]["budget"] == 40
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")) == [
+        "experiment.toml", "hypervolume.csv", "manifest.json", "parts"
     ]  # fmt: skip
-    failed = dse_command("search", "x.toml", "--sampler", "best")
+    failed = dse_command("sweep", "x.toml", "--sampler", "best", "-o", "none")
     assert (failed.returncode, failed.stderr) == (
         2,
         "error: sampler must be one of random, halton, nsga2, tpe, not 'best'\n",
     )
+    assert not (tmp_path / "none").exists()
 
 
-def test_a_search_that_finds_nothing_or_cannot_write_is_one_line(tmp_path: Path) -> None:
+def test_bad_input_is_one_line(experiment: Experiment, tmp_path: Path) -> None:
     impossible = parse('constraints = ["latency_us <= 0.001"]\n' + EXPERIMENT, base=Path(), where="x.toml")
-    with pytest.raises(ValueError, match="must find a feasible design in asic45, but none of 5 is"):
-        search(impossible, "random", budget=5)
+    with pytest.raises(ValueError, match="must be feasible, but none of 10 is: 6 by latency_us"):
+        sweep(impossible, tmp_path / "none", sampling=Sampling("random", 5))
     with pytest.raises(ValueError, match="budget must be at least 1, not 0"):
-        search(impossible, "random", budget=0)
-    (tmp_path / "file").write_text("")
-    done = search(parse(EXPERIMENT, base=Path(), where="x.toml"), "random", budget=20)
-    with pytest.raises(ValueError, match="the output folder must be writable"):
-        write_search(done, tmp_path / "file")
+        Sampling("random", 0)
+    with pytest.raises(ValueError, match="seed must be an integer >= 0, not -1"):
+        Sampling("random", 1, seed=-1)
+    for words in ({"workers": 2}, {"keep": "all"}):
+        with pytest.raises(ValueError, match="leave out workers, executor and keep"):
+            sweep(experiment, tmp_path / "none", sampling=Sampling("random", 5), **words)  # type: ignore[arg-type]

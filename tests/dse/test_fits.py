@@ -1,13 +1,10 @@
-"""How wrong the fits are, held to what the documentation states; and the crossover that follows from them."""
+"""How wrong the fits are, held to what the documentation states."""
 
 from __future__ import annotations
-
-import math
 
 import pandas as pd
 import pytest
 
-from dse.crossover import crossover, measured_pairs
 from dse.fits import BLOCKS, fit_table, shipped_fits, width_steps
 from hwmodels.areas import RESOURCES
 from hwmodels.synthesis.counts import Counts
@@ -66,29 +63,3 @@ def test_a_table_without_every_block_has_no_fit() -> None:
     whole = shipped_table(shipped()[0])
     part = Table(whole.head, whole.done("pe"))
     assert fit_table(part).empty
-
-
-@pytest.mark.parametrize("target", shipped())
-def test_the_crossover_names_the_smallest(target: str) -> None:
-    table = crossover(target)
-    sizes = table[
-        [
-            name
-            for name in table.columns
-            if name.startswith(("mac_", "parallel_a", "parallel_l", "serial_a", "serial_l"))
-        ]
-    ]
-    assert (sizes.idxmin(axis=1).str.split("_").str[0] == table["smallest"]).all()
-    one = table[(table["m"] == 1) & (table["k"] == 1)].iloc[0]
-    # At 1 x 1 bits one lane is all lanes.
-    assert one["parallel_to_mac"] == one["serial_to_mac"] < 1
-
-
-@pytest.mark.parametrize("target", shipped())
-def test_the_crossover_is_near_what_was_synthesized(target: str) -> None:
-    pairs = measured_pairs(shipped_table(target))
-    assert len(pairs) >= 3
-    assert {tuple(row[name] for name in ("width", "m", "k")) for _, row in pairs.iterrows()} >= {(8, 2, 2), (16, 4, 4)}
-    for row in pairs.itertuples():
-        modelled = crossover(target, width=row.width, bits=((row.m, row.k),))["parallel_to_mac"].iloc[0]
-        assert math.isclose(modelled, row.parallel_to_mac, rel_tol=0.2), row

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dse import grid, results, sweeps
 from dse import keep as keep_rules
-from dse import results, search, sweeps
 from dse.compare import Choice, decide
 from dse.conflicts import conflict
 from dse.executors.registry import executor
@@ -57,7 +57,7 @@ def enlarged(tiny: Path) -> Path:
 
 @pytest.mark.parametrize("keep", ["best", "all"])
 def test_rows_do_not_depend_on_workers(keep: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "CHUNK_CORES", 40)
+    monkeypatch.setattr(grid, "SPAN_CORES", 40)
     experiment = load(enlarged(tiny))
     one = sweep(experiment, tiny / "one", keep=keep)
     for workers in (2, 8) if keep == "best" else (2,):
@@ -113,14 +113,14 @@ def test_infeasible_rows_are_counted_by_reason(tiny: Path) -> None:
 
 SCRIPT = """
 import sys, time
-from dse import keep, results, search, sweeps
+from dse import grid, keep, results, sweeps
 from dse.cli import main
 write_part = results.write_part
 def slowly(*arguments):
     write_part(*arguments)
     time.sleep(0.05)
 results.write_part = slowly
-search.CHUNK_CORES, sweeps.CHUNK_DESIGNS = 24, 64
+grid.SPAN_CORES, sweeps.CHUNK_DESIGNS = 24, 64
 keep.SAMPLE_ROWS = sweeps.SAMPLE_ROWS = 1500
 sweeps.WORTHWHILE = 0
 sys.argv = ["dse", *sys.argv[1:]]
@@ -161,7 +161,7 @@ def test_stopped_sweep_resumes_to_the_same_rows(
     keep: str, workers: str, stop: signal.Signals, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = load(enlarged(tiny))
-    monkeypatch.setattr(search, "CHUNK_CORES", 24)
+    monkeypatch.setattr(grid, "SPAN_CORES", 24)
     monkeypatch.setattr(sweeps, "CHUNK_DESIGNS", 64)
     whole = sweep(experiment, tiny / "whole", keep=keep)
     process = started(tiny, "--keep", keep, "--workers", workers)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from reports import Report, render_page, write_page
-from reports.page import script_safe
+from reports.document import script_safe
 
 HOSTILE = (
     "</script><img src=x onerror=alert(1)>",
@@ -205,7 +205,7 @@ def test_a_failed_write_leaves_the_old_page_alone(
     def refuse(_source: str, _destination: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("reports.page.os.replace", refuse)
+    monkeypatch.setattr("reports.document.os.replace", refuse)
     with pytest.raises(OSError, match=r"report\.html: Permission denied"):
         write_page(report, target)
     assert [(file.name, file.read_text(encoding="utf-8")) for file in tmp_path.iterdir()] == [("report.html", "old")]

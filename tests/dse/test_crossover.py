@@ -1,0 +1,136 @@
+"""The crossover against the fit, one design at a time, and against what was synthesized; its words and its chart by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dse.crossover import SHOWN, crossover, measured_pairs, shown, verdicts, write_crossover
+from hwmodels.areas import RESOURCES, fitted
+from hwmodels.design import Design
+from hwmodels.synthesis.table import shipped, shipped_table
+from reports.figures.crossover import crossover_figure, crossover_picture, panels
+
+each_target = pytest.mark.parametrize("target", shipped())
+ENDINGS = {"area_um2": ("area_um2", "per_mm2", 1e-6), "lut": ("lut", "per_klut", 1e-3)}
+
+
+@each_target
+def test_every_cell_is_the_fit_of_one_design(target: str) -> None:
+    """PEs and engines by themselves, as plain numbers."""
+    resource = RESOURCES[shipped_table(target).head["kind"]][0]
+    size, per, unit = ENDINGS[resource]
+    model, table = fitted(target), crossover([target], bits=((1, 1), (2, 3), (8, 8)))
+    for row in table.to_dict("records"):
+        m, k = row["m"], row["k"]
+        bits = {"max_act_bits": m, "max_weight_bits": k, "width": 16, "port_bits": 16, "weight_depth": 512, "rows": 16}
+        designs = {
+            "mac": Design(kind="mac", cols=8, **bits),
+            "parallel": Design(cols=8, lanes_a=m, lanes_w=k, **bits),
+            "serial": Design(cols=8 * m * k, **bits),
+        }
+        for form, design in designs.items():
+            many = m * k if form == "serial" else 1
+            pe = model.unit(resource, "pe_mac" if form == "mac" else "pe", design)
+            assert row[f"{form}_{size}"] == pytest.approx(many * float(pe), rel=1e-12)
+            engine = float(model.block(resource, "engine", design)) * unit
+            assert row[f"{form}_{per}"] == pytest.approx(16 * 8 * 16 / engine, rel=1e-12)
+
+
+@each_target
+def test_the_best_form_is_named(target: str) -> None:
+    table = crossover([target])
+    assert len(table) == 64
+    for ending, name, best in (("area_um2", "smallest", "idxmin"), ("lut", "smallest", "idxmin"),
+                               ("per_mm2", "densest", "idxmax"), ("per_klut", "densest", "idxmax")):  # fmt: skip
+        columns = [f"{form}_{ending}" for form in ("mac", "parallel", "serial")]
+        if columns[1] in table.columns:
+            assert (getattr(table[columns], best)(axis=1).str.split("_").str[0] == table[name]).all()
+    one = table[(table["m"] == 1) & (table["k"] == 1)].iloc[0]
+    # At 1 x 1 bits one lane is all lanes.
+    assert one["parallel_to_mac"] == one["serial_to_mac"]
+
+
+@each_target
+def test_the_ratio_is_near_what_was_synthesized(target: str) -> None:
+    pairs = measured_pairs(shipped_table(target))
+    assert len(pairs) >= 3
+    for row in pairs.itertuples():
+        modelled = crossover([target], width=row.width, bits=((row.m, row.k),))["parallel_to_mac"].iloc[0]
+        assert math.isclose(modelled, row.parallel_to_mac, rel_tol=0.2), row
+
+
+def test_every_width_makes_a_machine() -> None:
+    for width in (1, 7, 24, 63, 64):
+        assert (crossover(["sg13g2"], width=width, bits=((2, 2),))["width"] == width).all()
+
+
+def test_a_target_without_a_fit_is_one_line() -> None:
+    with pytest.raises(ValueError, match="target must be one with a characterization"):
+        crossover(["asic45"])
+
+
+def two_by_two(**columns: list[float]) -> pd.DataFrame:
+    """A target with M, K in 1..2, in the order 1x1, 1x2, 2x1, 2x2."""
+    head = {
+        "target": "toy",
+        "width": 16,
+        "m": [1, 1, 2, 2],
+        "k": [1, 2, 1, 2],
+        "outside_fit": [False, False, False, True],
+    }
+    return pd.DataFrame({**head, **columns})
+
+
+AREA = {
+    "mac_area_um2": [4.0, 4.0, 4.0, 4.0],
+    "parallel_area_um2": [2.0, 2.0, 2.0, 3.2],
+    "serial_area_um2": [2.0, 8.0, 4.0, 16.0],
+}
+DENSITY = {"mac_per_mm2": [1.0] * 4, "parallel_per_mm2": [1.5, 1.5, 1.5, 0.5], "serial_per_mm2": [0.5] * 4}
+
+
+def test_factors_and_words_by_hand() -> None:
+    found = panels(two_by_two(**AREA, **DENSITY))
+    assert [(panel.quantity, panel.planes) for panel in found] == [
+        ("area of the PEs", "parallel"), ("area of the PEs", "serial"),
+        ("throughput per area of the engine", "parallel"), ("throughput per area of the engine", "serial"),
+    ]  # fmt: skip
+    assert found[0].factors.to_numpy().tolist() == [[2, 2], [2, 1.25]]
+    assert found[1].factors.to_numpy().tolist() == [[2, 0.5], [1, 0.25]]
+    assert found[2].factors.to_numpy().tolist() == [[1.5, 1.5], [1.5, 0.5]]
+    assert found[0].outside.to_numpy().tolist() == [[False, False], [False, True]]
+    assert verdicts(two_by_two(**AREA)) == [
+        "toy: planes in parallel win at every M and K, by 1.25x or more; planes in series lose at 2 of 4 pairs in area of the PEs, "
+        "from 1x2 on."
+    ]
+    both = verdicts(two_by_two(**AREA, **DENSITY))[0]
+    assert (
+        "planes in parallel win everywhere in area of the PEs and lose at 1 of 4 pairs in throughput per area" in both
+    )
+
+
+def test_the_chart_marks_what_is_extrapolated() -> None:
+    figure = crossover_figure(panels(two_by_two(**AREA)))
+    assert [trace.type for trace in figure.data] == ["heatmap", "heatmap"]
+    assert [list(line) for line in figure.data[0].text] == [["2", "2"], ["2", "<i>1.2</i>"]]
+    assert figure.data[1].z[0][0] == pytest.approx(0.5), "2 is half of the way to 4"
+    assert "extrapolated" in crossover_picture(two_by_two(**AREA)).reading
+    assert "extrapolated" not in crossover_picture(two_by_two(**AREA).assign(outside_fit=False)).reading
+
+
+def test_tables_and_page(tmp_path: Path) -> None:
+    table = crossover()
+    assert list(zip(*(shown(crossover(["sg13g2"]))[name] for name in "mk"), strict=True)) == list(SHOWN)
+    for name in ("a.csv", "a.md", "a.html"):
+        write_crossover(table, tmp_path / name)
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 64 * len(shipped())
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.count('class="plot"') == len(shipped())
+    with pytest.raises(ValueError, match="the suffix must be one of"):
+        write_crossover(table, tmp_path / "a.png")
+    with pytest.raises(ValueError, match="the folder must exist and be writable"):
+        write_crossover(table, tmp_path / "nowhere" / "a.html")
