@@ -146,12 +146,12 @@ def _row(run: Run, point: Point, digest: str) -> Row:
     with TemporaryDirectory(prefix="dse-") as name:
         folder = Path(name)
         try:
-            counts = synthesize(point, run.aim, run.tool, folder, timeout_s=run.timeout_s)
-            counts = routed(counts, point, run.aim, folder, timeout_s=run.timeout_s)
+            done = synthesize(point, run.aim, run.tool, folder, timeout_s=run.timeout_s)
+            counts = routed(done.counts, point, run.aim, folder, timeout_s=run.timeout_s)
         except ToolError as error:
             _keep_log(run.logs / f"{digest}.log", folder / LOG, f"{point.name}: {error}")
-            return Row(point, FAILED, Counts(), time.monotonic() - began, digest)
-    return Row(point, DONE, counts, time.monotonic() - began, digest)
+            return Row(point, FAILED, Counts(), time.monotonic() - began, 0.0, digest)
+    return Row(point, DONE, counts, time.monotonic() - began, done.cpu_s, digest)
 
 
 def _keep_log(kept: Path, log: Path, reason: str) -> None:

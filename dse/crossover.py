@@ -44,7 +44,6 @@ def crossover(
     takes M x K cycles. Area (um2 or LUT) is that of the PEs that do `width` products a cycle. Throughput per area is products a
     cycle over a whole engine of 16 x 8 PEs without its memories, control included (per mm2, or per 1000 LUT). `parallel_to_mac` and
     `serial_to_mac` are ratios of area; `smallest` and `densest` name the best form; `outside_fit`: no such PE was synthesized.
-    On an FPGA `mac_dsp` is what a multiplier PE takes in DSP slices besides.
     Raises ValueError for a target without a fit.
     """
     tables = [_of_target(fitted(_target(name)), width, tuple(bits)) for name in targets or shipped()]
@@ -76,7 +75,6 @@ def _of_target(model: Fit, width: int, bits: Sequence[tuple[int, int]]) -> pd.Da
             "serial_to_mac": sizes["serial"] / sizes["mac"],
             "smallest": names[np.argmin(np.stack(list(sizes.values())), axis=0)],
             **{f"{form}_per_{per}": values for form, values in density.items()},
-            **_slices(model, machines["mac"]),
             "densest": names[np.argmax(np.stack(list(density.values())), axis=0)],
             "outside_fit": np.any([model.outside_pe(k) for k in machines.values()], axis=0),
         }
@@ -90,15 +88,6 @@ def _sizes(
     unit = {"mac": "pe_mac", "parallel": "pe", "serial": "pe"}
     sizes = {form: np.asarray(model.unit(resource, unit[form], k), np.float64) for form, k in machines.items()}
     return sizes | {"serial": sizes["serial"] * branches}
-
-
-def _slices(model: Fit, machines: Knobs) -> dict[str, Floats]:
-    """Of an FPGA the multiplier slices of a mac PE, which no LUT pays for."""
-    return (
-        {"mac_dsp": np.asarray(model.unit("dsp", "pe_mac", machines), np.float64)}
-        if "dsp" in model.coefficients
-        else {}
-    )
 
 
 def _engine(model: Fit, resource: str, machines: Knobs) -> Floats:

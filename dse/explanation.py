@@ -17,6 +17,7 @@ from hwmodels.constants import ASSUMED
 from hwmodels.design import Design
 from hwmodels.models import Evaluation, evaluate
 from hwmodels.pricing import Build, Term, area_terms, banks, energy_terms, resource_terms
+from hwmodels.structure import UNEVEN
 from hwmodels.technology import Technology
 from workloads.files import network_from_header
 from workloads.network import Network
@@ -218,12 +219,19 @@ def _constant_table(terms: Sequence[Term], node: Technology) -> pd.DataFrame:
 
 
 def _coefficients(fit: Fit) -> list[dict[str, object]]:
-    """What one of each feature takes, by unit of the engine."""
+    """What one of each feature takes, by unit of the engine; and what a bit takes beside them, where synthesis is not smooth."""
     source = f"fitted to synthesis, see characterization/{fit.target}.csv"
-    return [
-        {"name": f"{unit}, {feature}", "value": value, "unit": resource.removeprefix("area_"), "source": source}
+    smooth = [
+        (f"{unit}, {feature}", value, resource.removeprefix("area_"))
         for resource, units in fit.coefficients.items()
         for unit, features in units.items()
         for feature, value in features.items()
         if value > 0
     ]
+    beside = [
+        (f"{unit}, {UNEVEN[unit].words(place)}, beside its structure", amount, resource.removeprefix("area_"))
+        for resource, units in fit.uneven.items()
+        for unit, table in units.items()
+        for place, amount in zip(table.places, table.amounts, strict=True)
+    ]
+    return [{"name": name, "value": value, "unit": unit, "source": source} for name, value, unit in (*smooth, *beside)]

@@ -16,6 +16,7 @@ from hwmodels.activity import Activity
 from hwmodels.areas import fitted
 from hwmodels.design import Design
 from hwmodels.energies import CYCLES, energies
+from hwmodels.fpga_memory import MEMORIES
 from hwmodels.knobs import Knobs
 from hwmodels.mapping import VECTOR_BITS
 from hwmodels.rates import RANDOM, RANDOM_RATE, Rates
@@ -90,11 +91,11 @@ def resource_terms(build: Build, technology: Technology) -> tuple[Term, ...]:
     """LUT, flip-flops, block RAM (36 Kbit) and DSP of an FPGA, term by term; `unit` tells which."""
     k, t = build.knobs, technology
     logic = (
-        [term for name in ("lut", "ff", "dsp") for term in _fitted(k, t.fit, name, name)]
+        [term for name in ("lut", "ff") for term in _fitted(k, t.fit, name, name)]
         if t.fit
         else _published_resources(k, t)
     )
-    return (*logic, *_memory_resources(build))
+    return (*logic, *_memory_resources(build, t.fit))
 
 
 UNIT_TERMS = {
@@ -163,36 +164,51 @@ def _published_resources(k: Design | Knobs, t: Technology) -> list[Term]:
     ]
 
 
-def _memory_resources(build: Build) -> list[Term]:
-    """Buffers in LUTs or block RAM, and the on-chip memory where there is one."""
+def _memory_resources(build: Build, target: str) -> list[Term]:
+    """Buffers in LUTs or block RAM, as synthesis of the target chooses or by the usual rule; and the on-chip memory where there is one."""
     k, terms = build.knobs, list[Term]()
     for bank in banks(k):
-        small = bank.depth <= LUTRAM_DEPTH
-        lutram = np.where(small, -(-bank.depth // 64) * bank.bits, 0)
-        terms.append(Term("buffer", f"{bank.name} banks in LUTRAM", bank.count, lutram, "lut", ()))
-        terms.append(
-            Term("buffer", f"{bank.name} banks", bank.count, np.where(small, 0, block_rams(bank)), "bram36", ())
-        )
+        terms += _chosen(bank, target) if target else _usual(bank)
     if build.memory == "sram":
         terms.append(Term("memory", "on-chip memory, 4 KiB blocks", -(-build.memory_kib // 4), 1, "bram36", ()))
     return terms
 
 
+def _chosen(bank: Bank, target: str) -> list[Term]:
+    """A memory for every lane of every bank."""
+    found = MEMORIES[target].bank(bank.depth, bank.bits // bank.lanes)
+    many = bank.count * bank.lanes
+    return [
+        Term("buffer", f"{bank.name} banks, {name}", many, found[name] / (36 if name == "ram_kbit" else 1), unit, ())
+        for name, unit in (("lut", "lut"), ("ff", "ff"), ("ram_kbit", "bram36"))
+    ]
+
+
+def _usual(bank: Bank) -> list[Term]:
+    small = bank.depth <= LUTRAM_DEPTH
+    lutram = np.where(small, -(-bank.depth // 64) * bank.bits, 0)
+    return [
+        Term("buffer", f"{bank.name} banks in LUTRAM", bank.count, lutram, "lut", ()),
+        Term("buffer", f"{bank.name} banks", bank.count, np.where(small, 0, block_rams(bank)), "bram36", ()),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """`count` equal memories of `depth` entries of `bits` bits."""
+    """`count` equal memories of `depth` entries of `bits` bits, of which `lanes` parts are written one by one."""
 
     name: str
     count: Number
     depth: Number
     bits: Number
+    lanes: Number = 1
 
 
 def banks(k: Design | Knobs) -> tuple[Bank, ...]:
     """The buffers of the machine (docs/machine.md, section 1), the tables of the post units last."""
     return (
-        Bank("weight", k.rows, k.weight_depth, k.weight_lanes * k.width),
-        Bank("activation", k.cols, k.act_depth, k.act_lanes * k.width),
+        Bank("weight", k.rows, k.weight_depth, k.weight_lanes * k.width, k.weight_lanes),
+        Bank("activation", k.cols, k.act_depth, k.act_lanes * k.width, k.act_lanes),
         Bank("output", 1, k.out_depth, k.rows * k.max_act_bits),
         *(
             Bank(
@@ -440,7 +456,7 @@ def _pe_resources(k: Design | Knobs, t: Technology) -> tuple[Number, Number]:
     """LUTs and DSP slices of one PE."""
     if t.fit:
         unit = "pe_mac" if k.kind == "mac" else "pe"
-        return fitted(t.fit).unit("lut", unit, k), fitted(t.fit).unit("dsp", unit, k)
+        return fitted(t.fit).unit("lut", unit, k), 0
     luts = total(_arithmetic_luts(k, 1, t), unit="lut")
     return luts, k.width * dsp_per_multiplier(k) if k.kind == "mac" else 0
 

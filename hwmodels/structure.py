@@ -7,6 +7,7 @@ Every function takes one design (`Design`) or many (`hwmodels.knobs.Knobs`) and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,8 +24,9 @@ Features = dict[str, Number]
 
 ISSUE_BITS = 68
 """Registers of an issue behind the operands: is there one, the first or the last of its step, and where its result goes."""
-REGISTER, CONSTANT = "register bit", "constant"
-"""Flip-flops that are counted, and what no knob changes: the only features that flip-flops are fitted with."""
+REGISTER, REPEATED, CONSTANT = "register bit", "repeated register bit", "constant"
+"""Flip-flops that are counted, those of them that synthesis may find to be others, and what no knob changes: the only features
+that flip-flops are fitted with."""
 
 
 @cache
@@ -108,39 +110,64 @@ def _mac_part_bits(k: Machine) -> Number:
 
 
 def pe(k: Machine) -> Features:
-    """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator."""
+    """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator.
+
+    The sum takes branches x count bits and the bias. Full adders, three bits to two, leave two numbers for its last adder; in two
+    stages the same of every part, and of the parts. Two of the places by which the accumulator may move, what selects them, and
+    the sum are the inputs of a LUT; more places need others.
+    """
     branches = k.lanes_a * k.lanes_w
+    whole = np.maximum(branches * count_bits(k) - sum_bits(k), 0)
+    parts = np.maximum(branches * count_bits(k) - 2 * _part_bits(k), 0) + np.maximum(_part_bits(k) - sum_bits(k), 0)
+    several = (k.sum_stages > 1) & (np.minimum(k.lanes_a, k.lanes_w) > 1)
     return {
         REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits + stage_bits(k),
+        "branch": branches,
         "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
-        "combining adder bit": (branches - 1) * sum_bits(k),
+        "combining full adder": np.where(k.sum_stages > 1, parts, whole),
+        "part bit": np.where(several, _part_bits(k), 0),
         "sum bit": sum_bits(k),
         "accumulator bit": k.acc_bits,
         "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
+        "accumulator bit, third shift on": k.acc_bits * np.maximum(shifts(k) - 2, 0),
     }
 
 
 def pe_mac(k: Machine) -> Features:
     """A multiplier PE: W products of odd codes, an adder tree, the accumulator.
 
-    A product of codes of at most two bits is a truth table of at most four inputs, and one of its bits repeats another; wider
-    codes take max(M, K) (min(M, K) - 1) adder bits. In two stages both are the sum of two products, and no bit repeats another.
+    A product of codes of at most two bits is a truth table of at most four inputs; wider codes take max(M, K) (min(M, K) - 1)
+    adder bits. A bit of a truth table, and the sign of a product by one bit, repeats another: on some targets one register for
+    both. In two stages both are the sum of two products, and no bit repeats another.
     """
     m, n = k.max_act_bits, k.max_weight_bits
     split = k.count_stages - 1
     small = np.where(np.maximum(m, n) <= 2, 1, 0)
+    repeated = np.where(np.minimum(m, n) == 1, 1, small)
     wide, adders = k.width * (1 - small), np.maximum(m, n) * (np.minimum(m, n) - 1)
+    sum_width = m + n + 1 + count_bits(k)
     return {
-        REGISTER: k.width * (m + n + 1 - small * (1 - split)) + m + n + 1 + count_bits(k) + k.acc_bits + stage_bits(k),
+        REGISTER: k.width * (m + n + 1 - repeated * (1 - split)) + sum_width + k.acc_bits + stage_bits(k),
+        REPEATED: k.width * repeated * (1 - split),
         "truth table input": k.width * small * (m + n),
         "multiplier": wide,
         "multiplier code bit": wide * (m + n),
         "multiplier adder bit": wide * adders * (1 - split),
         "split multiplier adder bit": wide * adders * split,
         "split truth table input": k.width * small * split * (m + n),
+        "tree full adder": _each_row(_tree_adders, k.width, m + n + 1 - repeated, sum_width, k.sum_stages),
         "accumulator bit": k.acc_bits,
     }
+
+
+def _tree_adders(width: int, product_bits: int, sum_width: int, stages: int) -> int:
+    """Full adders that leave two numbers of all products, or of those of every part and then of all parts."""
+    if stages == 1:
+        return max(width * product_bits - 2 * sum_width, 0)
+    levels = ((width - 1).bit_length() + 1) // 2
+    parts, part_bits = -(-width // (1 << levels)), product_bits + levels
+    return parts * max((product_bits << levels) - 2 * part_bits, 0) + max(parts * part_bits - 2 * sum_width, 0)
 
 
 def post_unit(k: Machine) -> Features:
@@ -160,6 +187,7 @@ def grid(k: Machine) -> Features:
         REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k) + _later_bits(k),
         "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
         "padded bit": k.cols * k.act_lanes * k.width,
+        "masked bit": k.width,
         CONSTANT: _one(k),
     }
 
@@ -174,21 +202,25 @@ def _later_bits(k: Machine) -> Number:
 
 
 def vector_unit(k: Machine) -> Features:
-    """W lanes of a wide adder and comparator, and the planes gathered so far."""
+    """W lanes of a wide adder and comparator, and the planes gathered so far, of one of the columns."""
     lane_bits = k.width * np.minimum(VECTOR_BITS, k.acc_bits)
     return {
         REGISTER: 2 * lane_bits + k.width * k.max_act_bits,
         "lane bit": lane_bits,
+        "shifted lane bit": np.maximum(k.width - k.rows, 0) * lane_bits // k.width,
         "plane bit": k.width * k.max_act_bits,
+        "column bit": (k.cols - 1) * k.act_lanes * k.width,
         CONSTANT: _one(k),
     }
 
 
 def writer(k: Machine) -> Features:
-    """Counters and addresses, the choice of a plane of a word, and where a word takes several beats, of its part."""
+    """Counters and addresses; a word's mask; the choice of its plane and slice; where a word takes several beats, of its part."""
+    slices = np.maximum(k.rows // k.width, 1)
     return {
         REGISTER: np.where(k.port_bits < k.width, 16, 0),
-        "plane bit": k.width * k.max_act_bits,
+        "masked bit": k.width,
+        "selected bit": k.width * (slices * k.max_act_bits - 1),
         CONSTANT: _one(k),
     }
 
@@ -226,6 +258,38 @@ def _unread_bits(k: Machine) -> Number:
     entries = np.maximum(2, k.out_depth // np.maximum(1, k.width // k.rows))
     addresses = _each(entries - 1, int.bit_length) + _each(k.threshold_depth - 1, int.bit_length)
     return 2 * COUNT_BITS - addresses + np.where(k.rows == k.width, COUNT_BITS, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tabulated:
+    """A unit that is not smooth: of what, the place in its table, how many bits of xnor or partial products, and a place in words."""
+
+    resources: tuple[str, ...]
+    place: Callable[[Machine], Number]
+    bits: Callable[[Machine], Number]
+    words: Callable[[float], str]
+
+
+def _code_rank(k: Machine) -> Number:
+    """Pairs of code widths in the order of the wider one, then of the narrower one."""
+    m, n = k.max_act_bits, k.max_weight_bits
+    return 16 * np.maximum(m, n) + np.minimum(m, n)
+
+
+UNEVEN: Mapping[str, Tabulated] = {
+    "pe": Tabulated(
+        ("lut",),
+        lambda k: k.width,
+        lambda k: k.lanes_a * k.lanes_w * k.width,
+        lambda place: f"xnor bit at width {place:g}",
+    ),
+    "pe_mac": Tabulated(
+        ("lut", "area_um2"),
+        _code_rank,
+        lambda k: k.width * k.max_act_bits * k.max_weight_bits,
+        lambda place: f"partial product of {place // 16:g} x {place % 16:g} bits",
+    ),
+}
 
 
 UNITS: Mapping[str, Callable[[Machine], Features]] = {

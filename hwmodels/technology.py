@@ -220,6 +220,19 @@ def with_energies(base: Technology, found: Energies) -> Technology:
     return replace(base, constants=MappingProxyType(constants), energies=found.target)
 
 
+def _synthesized(base: Technology, name: str, fit: str, description: str) -> Technology:
+    """A device whose LUTs, flip-flops and block RAM are fitted to synthesis of the engine, instead of published laws."""
+    return replace(
+        base, name=name, fit=fit, description=f"{description}: LUTs, flip-flops and block RAM fitted to synthesis"
+    )
+
+
+# Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
+_ZYNQ7020 = Technology(
+    "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",
+    MappingProxyType(_fpga(0.20, 12.0, 8.0, 0.12, 250)), None,
+    MappingProxyType({"lut": 53_200, "ff": 106_400, "bram36": 140, "dsp": 220}),
+)  # fmt: skip
 TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
     "asic65": scaled(ASIC_45, name="asic65", node="65", voltage_v=1.1, base_node="45"),
     "asic45": ASIC_45,
@@ -230,12 +243,8 @@ TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
         _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"), shipped_model(),
         "IHP SG13G2 RM_IHPSG13_1P, see characterization/sram/ihp_sg13g2.csv",
     ),
-    # Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
-    "zynq7020": Technology(
-        "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",
-        MappingProxyType(_fpga(0.20, 12.0, 8.0, 0.12, 250)), None,
-        MappingProxyType({"lut": 53_200, "ff": 106_400, "bram36": 140, "dsp": 220}),
-    ),
+    "zynq7020": _ZYNQ7020,
+    "xc7z020": _synthesized(_ZYNQ7020, "xc7z020", "xc7", "Xilinx Zynq-7020"),
     "zu3eg": Technology(
         "zu3eg", "fpga", 16, 0.85, "Xilinx Zynq UltraScale+ ZU3EG",
         MappingProxyType(_fpga(0.10, 7.0, 5.0, 0.30, 400)), None,

@@ -117,7 +117,9 @@ def characterize(
     liberty: Annotated[
         list[Path] | None, typer.Option(help="Standard cells (.lib or .lib.gz) to synthesize for; repeat it.")
     ] = None,
-    points: Annotated[str, typer.Option(help="full, enough to fit, or small, to try a target.")] = "full",
+    points: Annotated[
+        str, typer.Option(help="full, enough to fit; small, to try a target; widths, PEs of neighbouring widths.")
+    ] = "full",
     workers: Workers = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the table that is there.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that a point may take.")] = 900.0,
@@ -139,7 +141,7 @@ def characterize(
         return
     from dse.characterize import characterize as run_characterize
     from dse.clock_fits import clock_table
-    from dse.fits import fit_table
+    from dse.fits import fit_table, width_steps
     from hwmodels.synthesis.yosys import ToolError
 
     try:
@@ -151,11 +153,16 @@ def characterize(
     except ToolError as error:
         fail(str(error), 2)
     if as_json:
-        errors = {"errors": records(fit_table(done.table)), "clock_errors": records(clock_table(done.table))}
-        print_json({**done.summary, **errors})
+        tables = {
+            "errors": fit_table(done.table),
+            "clock_errors": clock_table(done.table),
+            "steps": width_steps(done.table),
+        }
+        print_json({**done.summary, **{name: records(table) for name, table in tables.items()}})
     else:
-        print_table(fit_table(done.table), False)
-        print_table(clock_table(done.table), False)
+        for table in (fit_table(done.table), clock_table(done.table), width_steps(done.table)):
+            if len(table):
+                print_table(table, False)
         print(done.words)
     if done.failed:
         raise typer.Exit(1)
@@ -214,7 +221,9 @@ def validate(
             print_table(agreements, False)
             print()
         if fits is not None and clocks is not None:
-            print("fitted to synthesis: relative errors on points held out, and on the largest from the smaller ones")
+            print(
+                "fitted to synthesis: relative errors on points held out, on the largest, and at widths without a point"
+            )
             print_table(fits, False)
             print()
             print("clocks fitted to timing: relative errors of the longest path on points held out, and on the slowest")

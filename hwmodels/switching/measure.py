@@ -71,8 +71,8 @@ def gates(point: Point, digest: str, bench: Bench, folder: Path) -> Gates:
 
 def mapped(point: Point, bench: Bench, folder: Path) -> tuple[Netlist, float]:
     """The netlist of a block and its area. Raises ToolError where synthesis fails."""
-    counts = synthesize(point, bench.aim, bench.tool, folder, timeout_s=bench.timeout_s)
-    return read_netlist(folder / MAPPED, point.top, bench.cells), counts.area_um2
+    found = synthesize(point, bench.aim, bench.tool, folder, timeout_s=bench.timeout_s)
+    return read_netlist(folder / MAPPED, point.top, bench.cells), found.counts.area_um2
 
 
 def random_samples(found: Gates, bench: Bench) -> Iterator[Sample]:

@@ -12,6 +12,7 @@ from functools import cache
 from hwmodels.design import Design
 from hwmodels.rtl.package import package, parameters, shift_mask
 from hwmodels.rtl.sources import ENGINE, PACKAGE, sources
+from hwmodels.synthesis.essence import needed, plain
 
 PE = ("pe", "pe_mac")
 
@@ -94,10 +95,10 @@ class Point:
         return f"{self.block} " + " ".join(f"{name}={value}" for name, value in chosen.items())
 
     def files(self) -> dict[str, str]:
-        """Text by name of every file that the top reads, lowest first."""
+        """Text by name of every file that the top reads, lowest first: of the sources what matters, nothing else."""
         known = BLOCKS[self.block]
-        own = {f"{name}.sv": sources()[f"{name}.sv"] for name in _below(known.top, known.empty)}
-        return {PACKAGE: package(self.design), **own} if known.parameters is None else own
+        own = {f"{name}.sv": plain(sources()[f"{name}.sv"]) for name in _below(known.top, known.empty)}
+        return {PACKAGE: needed(package(self.design), own.values()), **own} if known.parameters is None else own
 
     def reading(self) -> list[str]:
         """Yosys commands that read the files and set the parameters."""

@@ -11,29 +11,26 @@ from hwmodels.synthesis.blocks import Point
 
 Stages = Sequence[int]
 
-# width, lanes_a, lanes_w, max_act_bits, max_weight_bits, weight_depth (which gives the accumulator's width)
+# width, lanes_a, lanes_w, max_act_bits, max_weight_bits, weight_depth (which gives the accumulator's width). Every width at least
+# twice, one behind the other: a fit that sees two thirds of the points has seen each width.
 _PES = (
-    (8, 1, 1, 1, 1, 64), (16, 1, 1, 8, 8, 1024), (24, 1, 1, 2, 2, 256), (32, 1, 1, 4, 4, 1024), (48, 1, 1, 1, 1, 512),
-    (63, 1, 1, 4, 4, 512), (64, 1, 1, 2, 2, 256), (96, 1, 1, 8, 8, 1024), (128, 1, 1, 4, 4, 512), (256, 1, 1, 2, 2, 1024),
-    (8, 2, 2, 2, 2, 256), (16, 2, 2, 8, 8, 1024), (32, 2, 2, 4, 4, 512), (64, 2, 2, 2, 2, 1024), (16, 1, 2, 4, 4, 512),
-    (32, 1, 3, 3, 3, 512), (64, 2, 1, 4, 4, 256), (16, 4, 4, 4, 4, 1024), (32, 4, 2, 8, 8, 1024), (16, 3, 3, 6, 6, 512),
-    (32, 1, 8, 8, 8, 1024), (128, 2, 2, 2, 2, 512), (8, 1, 1, 8, 8, 512), (16, 1, 1, 2, 2, 128), (32, 1, 1, 8, 8, 256),
+    (8, 1, 1, 1, 1, 64), (8, 1, 1, 8, 8, 512), (8, 2, 2, 2, 2, 256),
+    (16, 1, 1, 2, 2, 128), (16, 1, 1, 8, 8, 1024), (16, 1, 2, 4, 4, 512), (16, 2, 2, 8, 8, 1024), (16, 4, 4, 4, 4, 1024),
+    (16, 8, 1, 8, 8, 512), (16, 8, 8, 8, 8, 512),
+    (24, 1, 1, 2, 2, 256), (24, 1, 3, 3, 3, 512),
+    (32, 1, 1, 4, 4, 1024), (32, 1, 1, 8, 8, 256), (32, 1, 3, 3, 3, 512), (32, 2, 2, 4, 4, 512), (32, 4, 2, 8, 8, 1024),
+    (32, 1, 2, 4, 4, 512),
+    (48, 1, 1, 1, 1, 512), (48, 2, 2, 4, 4, 512),
+    (64, 1, 1, 2, 2, 256), (64, 1, 1, 8, 8, 1024), (64, 2, 2, 2, 2, 1024), (64, 1, 4, 4, 4, 512), (64, 2, 1, 4, 4, 256),
+    (96, 1, 1, 2, 2, 256), (96, 1, 1, 8, 8, 1024),
+    (128, 1, 1, 4, 4, 512), (128, 2, 2, 2, 2, 512),
+    (256, 1, 1, 2, 2, 1024), (256, 1, 1, 4, 4, 512),
 )  # fmt: skip
-# width, max_act_bits, max_weight_bits
+# width, max_act_bits, max_weight_bits. Every pair of code widths twice, for the same reason.
 _MACS = (
-    (8, 1, 1),
-    (16, 1, 1),
-    (16, 2, 2),
-    (32, 2, 2),
-    (8, 4, 4),
-    (16, 4, 4),
-    (16, 8, 4),
-    (8, 8, 8),
-    (16, 3, 3),
-    (8, 2, 2),
-    (8, 3, 3),
-    (32, 4, 4),
-)
+    (8, 1, 1), (16, 1, 1), (8, 1, 2), (16, 1, 2), (8, 2, 2), (32, 2, 2), (8, 1, 4), (16, 1, 4), (8, 2, 4), (16, 2, 4),
+    (8, 3, 3), (16, 3, 3), (8, 4, 4), (16, 4, 4), (4, 8, 4), (8, 8, 4), (4, 6, 6), (8, 6, 6), (4, 8, 8), (8, 8, 8),
+)  # fmt: skip
 # The same, and the stages of counts, sum and accumulator.
 _DEEP_PES = (
     ((32, 1, 1, 4, 4, 1024), (2, 1, 1)), ((32, 1, 1, 4, 4, 1024), (1, 2, 1)), ((32, 1, 1, 4, 4, 1024), (1, 1, 2)),
@@ -46,35 +43,40 @@ _DEEP_PES = (
     ((16, 3, 3, 6, 6, 512), (1, 1, 2)),
 )  # fmt: skip
 _DEEP_MACS = (
-    ((8, 1, 1), (2, 1, 1)), ((8, 4, 4), (2, 1, 1)), ((8, 4, 4), (1, 2, 1)), ((8, 4, 4), (1, 2, 2)), ((16, 1, 1), (1, 2, 1)),
-    ((16, 2, 2), (2, 1, 1)), ((16, 2, 2), (1, 2, 2)), ((16, 3, 3), (1, 2, 2)), ((32, 2, 2), (2, 2, 1)), ((16, 4, 4), (2, 2, 2)),
-    ((16, 8, 4), (2, 1, 2)), ((8, 8, 8), (2, 2, 2)),
+    ((8, 4, 4), (2, 1, 1)), ((8, 4, 4), (1, 2, 1)), ((16, 2, 2), (1, 2, 2)), ((32, 2, 2), (2, 2, 1)), ((8, 8, 8), (2, 2, 2)),
+    ((16, 4, 4), (2, 2, 2)), ((16, 1, 1), (1, 2, 1)), ((16, 8, 4), (2, 1, 2)), ((8, 2, 2), (1, 2, 2)), ((8, 8, 4), (2, 2, 2)),
+    ((8, 4, 4), (1, 2, 2)), ((16, 3, 3), (1, 2, 2)), ((16, 2, 2), (2, 1, 1)), ((8, 1, 1), (2, 1, 1)),
 )  # fmt: skip
 # max_act_bits, weight_depth, threshold_depth
 _POSTS = ((1, 256, 16), (2, 1024, 32), (3, 256, 64), (4, 1024, 16), (6, 512, 32), (8, 1024, 32))
 # rows, cols, width, lanes_a, lanes_w, max bits, weight_depth, port_bits, and stages where there are more than three
-_FRAMES = (
+_SHAPES = (
     (4, 2, 16, 1, 1, 2, 256, 16), (8, 4, 16, 1, 1, 4, 1024, 32), (16, 2, 16, 2, 2, 2, 256, 64, 2, 2, 2),
-    (4, 8, 32, 1, 2, 2, 512, 32), (8, 2, 32, 2, 4, 8, 1024, 16), (16, 8, 32, 1, 1, 1, 1024, 64),
-    (8, 8, 64, 2, 1, 4, 1024, 64, 2, 1, 1), (32, 4, 32, 4, 4, 4, 512, 64),
+    (4, 8, 32, 1, 2, 2, 512, 32), (16, 8, 32, 1, 1, 1, 1024, 64), (8, 2, 32, 2, 4, 8, 1024, 16),
+    (8, 8, 64, 2, 1, 4, 1024, 64, 2, 1, 1),
 )  # fmt: skip
+# How many of the shapes each unit and the frame is synthesized for.
+_UNITS = {
+    "vector_unit": 7,
+    "writer": 6,
+    "sequencer": 4,
+    "loader": 2,
+    "columns": 2,
+    "controller": 1,
+    "drain": 1,
+    "grid": 7,
+}
+_FRAMES = 5
+# More grids of PEs with second stages: what waits for them is registers of another kind.
+_DEEP_GRIDS = ((4, 4, 32, 2, 2, 2, 256, 32, 2, 1, 2), (8, 4, 16, 1, 1, 4, 1024, 32, 1, 2, 2))
 _ENGINES = (
     (2, 2, 16, 1, 1, 1, 128, 16), (4, 4, 16, 1, 1, 2, 256, 32), (4, 4, 32, 2, 2, 2, 256, 32, 2, 1, 2), (4, 4, 64, 1, 1, 2, 1024, 64),
 )  # fmt: skip
 _MAC_ENGINES = ((4, 2, 16, 2, 2, 2, 256, 32),)
 # width, lanes, depth
-_BANKS = ((16, 1, 64), (32, 1, 128), (32, 2, 256), (64, 1, 512), (64, 2, 1024), (32, 1, 2048))
-# How many of the frames each unit is synthesized for.
-_UNITS = {
-    "grid": 7,
-    "vector_unit": 7,
-    "writer": 5,
-    "sequencer": 3,
-    "loader": 2,
-    "columns": 2,
-    "controller": 1,
-    "drain": 1,
-}
+_BANKS = (
+    (16, 1, 64), (32, 1, 128), (32, 2, 256), (64, 1, 512), (64, 2, 1024), (32, 1, 2048), (8, 1, 512), (16, 1, 32),
+)  # fmt: skip
 
 FPGA_ONLY = ("bank",)
 """Blocks that an ASIC does not synthesize: its memories are macros."""
@@ -125,12 +127,13 @@ def _full() -> Iterator[Point]:
     for bits, depth, thresholds in _POSTS:
         yield Point("post_unit", Design(max_act_bits=bits, weight_depth=depth, threshold_depth=thresholds))
     for block, count in _UNITS.items():
-        yield from (_whole(block, knobs) for knobs in _FRAMES[:count])
-    yield from (_whole("frame", knobs) for knobs in _FRAMES)
-    yield from (_whole("engine", knobs) for knobs in _ENGINES)
-    yield from (_whole("engine", knobs, "mac") for knobs in _MAC_ENGINES)
+        yield from (_whole(block, knobs) for knobs in _SHAPES[:count])
+    yield from (_whole("grid", knobs) for knobs in _DEEP_GRIDS)
     for width, lanes, depth in _BANKS:
         yield Point("bank", replace(_alone(width, depth), lanes_w=lanes))
+    yield from (_whole("frame", knobs) for knobs in _SHAPES[:_FRAMES])
+    yield from (_whole("engine", knobs) for knobs in _ENGINES)
+    yield from (_whole("engine", knobs, "mac") for knobs in _MAC_ENGINES)
 
 
 def _small() -> Iterator[Point]:
@@ -144,7 +147,15 @@ def _small() -> Iterator[Point]:
 
 SMALL: Mapping[str, int] = {"pe": 4, "pe_mac": 2, "post_unit": 2, "bank": 2}
 
-PLANS = {"full": _full, "small": _small}
+WIDTHS = range(24, 48)
+
+
+def _widths() -> Iterator[Point]:
+    """PEs of neighbouring widths and nothing else that differs: none may cost out of line with the next."""
+    yield from (_pe(width, 1, 1, 4, 4, 512) for width in WIDTHS)
+
+
+PLANS = {"full": _full, "small": _small, "widths": _widths}
 """How many points a run takes, by its name."""
 
 

