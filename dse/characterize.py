@@ -18,7 +18,8 @@ from hwmodels.synthesis.grid import plan
 from hwmodels.synthesis.routing import is_routed, routed, router_name
 from hwmodels.synthesis.table import DONE, FAILED, Row, Table, head_text, read_table, row_text
 from hwmodels.synthesis.targets import Target, target
-from hwmodels.synthesis.yosys import LOG, ToolError, Yosys, find_yosys, synthesize
+from hwmodels.synthesis.yosys import LOG, Yosys, find_yosys, synthesize
+from hwmodels.tool_error import ToolError
 
 TIMEOUT_S = 900.0
 

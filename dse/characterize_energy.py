@@ -21,15 +21,15 @@ from hwmodels.activity import Activity
 from hwmodels.analytical import evaluate_layer
 from hwmodels.design import Design
 from hwmodels.rates import Rates
-from hwmodels.rtl.verilator import ToolError, simulator_name
+from hwmodels.rtl.verilator import simulator_name
 from hwmodels.switching.cells import read_cells
 from hwmodels.switching.loads import INPUT_SLEW_NS
 from hwmodels.switching.measure import Bench, Gates, Work, gates, random_samples, sample
 from hwmodels.switching.table import HEAD, WORK, EnergyTable, Sample, read_table, table_text
 from hwmodels.synthesis.blocks import Point, rtl_digest
 from hwmodels.synthesis.targets import target
-from hwmodels.synthesis.yosys import ToolError as YosysError
 from hwmodels.synthesis.yosys import find_yosys
+from hwmodels.tool_error import ToolError
 from workloads.encoded import EncodedNetwork
 from workloads.observation import Observation, observe
 
@@ -185,7 +185,7 @@ def _run(
         for future in as_completed(waiting):
             try:
                 done[waiting[future]] = future.result()
-            except (ToolError, YosysError, ValueError) as error:
+            except (ToolError, ValueError) as error:
                 failed.append(" ".join(str(error).split()))
             _write(output, _table(jobs, done, head))
             if progress:

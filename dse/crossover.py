@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,9 @@ import pandas as pd
 from dse.summary import write_table
 from hwmodels.areas import RESOURCES, Fit, fitted, measured
 from hwmodels.design import Design
+from hwmodels.energies import pe_energy_pj
 from hwmodels.knobs import Knobs, of_designs
+from hwmodels.switching.table import shipped_energies
 from hwmodels.synthesis.table import Row, Table, shipped, shipped_table
 from hwmodels.technology import TECHNOLOGIES
 from reports.crossover_page import write_crossover_page
@@ -43,7 +46,8 @@ def crossover(
     mac: multiplier PEs. parallel: as many xnor-popcount PEs with M x K lanes. serial: M x K times as many of one lane, each of which
     takes M x K cycles. Area (um2 or LUT) is that of the PEs that do `width` products a cycle. Throughput per area is products a
     cycle over a whole engine of 16 x 8 PEs without its memories, control included (per mm2, or per 1000 LUT). `parallel_to_mac` and
-    `serial_to_mac` are ratios of area; `smallest` and `densest` name the best form; `outside_fit`: no such PE was synthesized.
+    `serial_to_mac` are ratios of area; energy (pJ) is that of one product in the PEs, where the target has energies: random data,
+    clock pins included, leakage not. `smallest`, `densest` and `leanest` name the best form; `outside_fit`: no such PE was synthesized.
     Raises ValueError for a target without a fit.
     """
     tables = [_of_target(fitted(_target(name)), width, tuple(bits)) for name in targets or shipped()]
@@ -76,6 +80,7 @@ def _of_target(model: Fit, width: int, bits: Sequence[tuple[int, int]]) -> pd.Da
             "smallest": names[np.argmin(np.stack(list(sizes.values())), axis=0)],
             **{f"{form}_per_{per}": values for form, values in density.items()},
             "densest": names[np.argmax(np.stack(list(density.values())), axis=0)],
+            **_energies(model.target, width, bits),
             "outside_fit": np.any([model.outside_pe(k) for k in machines.values()], axis=0),
         }
     )
@@ -88,6 +93,19 @@ def _sizes(
     unit = {"mac": "pe_mac", "parallel": "pe", "serial": "pe"}
     sizes = {form: np.asarray(model.unit(resource, unit[form], k), np.float64) for form, k in machines.items()}
     return sizes | {"serial": sizes["serial"] * branches}
+
+
+def _energies(target: str, width: int, bits: Sequence[tuple[int, int]]) -> dict[str, npt.NDArray[Any]]:
+    """pJ of a product of M x K bits in every form, and the form that takes least; nothing where nobody measured the target's gates."""
+    if target not in shipped_energies():
+        return {}
+    cycles = {form: np.array([m * k if form == "serial" else 1 for m, k in bits]) for form in FORMS}
+    found = {
+        form: cycles[form] * np.array([pe_energy_pj(target, _design(form, width, m, k)) for m, k in bits]) / width
+        for form in FORMS
+    }
+    leanest = np.array(FORMS)[np.argmin(np.stack(list(found.values())), axis=0)]
+    return {f"{form}_energy_pj": values for form, values in found.items()} | {"leanest": leanest}
 
 
 def _engine(model: Fit, resource: str, machines: Knobs) -> Floats:

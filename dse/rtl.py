@@ -19,7 +19,8 @@ from hwmodels.design import Design
 from hwmodels.mapping import Mapping
 from hwmodels.rtl.package import package
 from hwmodels.rtl.sources import ENGINE, PACKAGE, TESTBENCH, WAIVERS, sources
-from hwmodels.rtl.verilator import MAKE_FLAGS, QUIET, ToolError, run_tool, verilator
+from hwmodels.rtl.verilator import MAKE_FLAGS, QUIET, run_tool, verilator
+from hwmodels.tool_error import ToolError
 from workloads.encoded import EncodedNetwork
 from workloads.network import Network
 

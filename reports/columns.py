@@ -204,6 +204,8 @@ CROSSOVER = (
     *(Column(f"{form}_per_mm2", label, "MAC/cycle/mm2", "larger") for form, label in FORMS),
     *(Column(f"{form}_per_klut", label, "MAC/cycle/kLUT", "larger") for form, label in FORMS),
     Column("densest", "Densest"),
+    *(Column(f"{form}_energy_pj", label, "pJ/MAC", "smaller") for form, label in FORMS),
+    Column("leanest", "Leanest"),
 )
 
 _GROUPS = (

@@ -89,7 +89,7 @@ def rtl(
     """Write the engine of a design in SystemVerilog, with a network's memory image and a self-checking testbench."""
     from dse.design_file import load_design
     from dse.rtl import emit
-    from hwmodels.rtl.verilator import ToolError
+    from hwmodels.tool_error import ToolError
 
     try:
         for line in emit(load_design(design), output, network=network, inputs=inputs, images=images, check=check):
@@ -142,7 +142,7 @@ def characterize(
     from dse.characterize import characterize as run_characterize
     from dse.clock_fits import clock_table
     from dse.fits import fit_table, width_steps
-    from hwmodels.synthesis.yosys import ToolError
+    from hwmodels.tool_error import ToolError
 
     try:
         with progress_of("characterize", "points") as progress:
@@ -174,8 +174,7 @@ def _characterize_energy(
 ) -> None:  # fmt: skip
     from dse.characterize_energy import characterize_energy
     from dse.energy_fits import energy_fit_table
-    from hwmodels.rtl.verilator import ToolError
-    from hwmodels.synthesis.yosys import ToolError as YosysError
+    from hwmodels.tool_error import ToolError
 
     try:
         with progress_of("characterize", "points") as progress:
@@ -183,7 +182,7 @@ def _characterize_energy(
                 target, output, liberty=liberty, points=points, workers=workers, resume=resume, timeout_s=timeout, yosys=yosys,
                 wire_ff=wire, progress=progress,
             )  # fmt: skip
-    except (ToolError, YosysError) as error:
+    except ToolError as error:
         fail(str(error), 2)
     if as_json:
         print_json({**done.summary, "errors": records(energy_fit_table(done.table))})

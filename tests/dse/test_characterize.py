@@ -17,7 +17,8 @@ from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
 from hwmodels.synthesis.table import read_table
 from hwmodels.synthesis.targets import Target
-from hwmodels.synthesis.yosys import Synthesis, ToolError, Yosys
+from hwmodels.synthesis.yosys import Synthesis, Yosys
+from hwmodels.tool_error import ToolError
 from tests.conftest import Dse
 
 CELLS = "library (toy) {{ cell (INV) {{ area : 1.5; }} {} }}"

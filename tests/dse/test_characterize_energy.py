@@ -9,11 +9,11 @@ import pytest
 import dse.characterize_energy as running
 from dse.characterize_energy import MACHINES, characterize_energy, unit_points
 from hwmodels.rates import RANDOM
-from hwmodels.rtl.verilator import ToolError
 from hwmodels.switching.measure import Bench
 from hwmodels.switching.table import PARTS, WORK, Sample, read_table
 from hwmodels.synthesis.blocks import Point
 from hwmodels.synthesis.yosys import Yosys
+from hwmodels.tool_error import ToolError
 from tests.conftest import Dse
 from tests.hwmodels.switching.toy import LIBRARY
 

@@ -11,6 +11,7 @@ import pytest
 from dse.crossover import SHOWN, crossover, measured_pairs, shown, verdicts, write_crossover
 from hwmodels.areas import RESOURCES, fitted
 from hwmodels.design import Design
+from hwmodels.switching.table import shipped_energies, shipped_energy_table
 from hwmodels.synthesis.table import shipped, shipped_table
 from reports.figures.crossover import crossover_figure, crossover_picture, panels
 
@@ -45,13 +46,39 @@ def test_the_best_form_is_named(target: str) -> None:
     table = crossover([target])
     assert len(table) == 64
     for ending, name, best in (("area_um2", "smallest", "idxmin"), ("lut", "smallest", "idxmin"),
-                               ("per_mm2", "densest", "idxmax"), ("per_klut", "densest", "idxmax")):  # fmt: skip
+                               ("per_mm2", "densest", "idxmax"), ("per_klut", "densest", "idxmax"),
+                               ("energy_pj", "leanest", "idxmin")):  # fmt: skip
         columns = [f"{form}_{ending}" for form in ("mac", "parallel", "serial")]
         if columns[1] in table.columns:
             assert (getattr(table[columns], best)(axis=1).str.split("_").str[0] == table[name]).all()
     one = table[(table["m"] == 1) & (table["k"] == 1)].iloc[0]
     # At 1 x 1 bits one lane is all lanes.
     assert one["parallel_to_mac"] == one["serial_to_mac"]
+
+
+def test_energies_are_near_what_gates_took() -> None:
+    """PEs of the table under random streams, their clock pins included: a product of a PE with all lanes, or of multipliers."""
+    compared = 0
+    for sample in shipped_energy_table("sg13g2").samples:
+        design, form = sample.point.design, {"pe": "parallel", "pe_mac": "mac"}.get(sample.point.block)
+        bits = (design.max_act_bits, design.max_weight_bits)
+        if (
+            form is None
+            or sample.stream != "random 0.5 0.5"
+            or design.pe_cycles > 3
+            or (design.act_lanes, design.weight_lanes) != bits
+        ):
+            continue
+        per_product = sample.dynamic_fj / 1000 / design.width
+        one = crossover(["sg13g2"], width=design.width, bits=(bits,)).iloc[0]
+        assert one[f"{form}_energy_pj"] == pytest.approx(per_product, rel=0.2), sample.point.name
+        compared += 1
+    assert compared > 6
+
+
+@each_target
+def test_only_measured_gates_have_energies(target: str) -> None:
+    assert ("mac_energy_pj" in crossover([target], bits=((1, 1),)).columns) == (target in shipped_energies())
 
 
 @each_target

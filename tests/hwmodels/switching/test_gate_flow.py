@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwmodels.rtl.verilator import ToolError, verilator
+from hwmodels.rtl.verilator import verilator
 from hwmodels.switching.cells import read_cells
 from hwmodels.switching.glitches import unit_delay_toggles, whole_bytes
 from hwmodels.switching.measure import Bench, Gates, gates, random_samples
@@ -16,6 +16,7 @@ from hwmodels.switching.streams import STREAMS, pe_stimulus
 from hwmodels.switching.table import PARTS, shipped_energy_table
 from hwmodels.synthesis.targets import target
 from hwmodels.synthesis.yosys import find_yosys
+from hwmodels.tool_error import ToolError
 from tests.conftest import SHARED, YOSYS_WHEEL
 from tests.hwmodels.switching.toy import netlist
 
