@@ -84,7 +84,7 @@ def _where(lost: pd.DataFrame, quantity: str) -> str:
     if not pairs:
         return f"win everywhere in {quantity}"
     _, m, k = min(pairs)
-    return f"lose at {len(pairs)} of {counted(lost.size, 'pair')} in {quantity}, from {m}x{k} on"
+    return f"lose at {len(pairs)} of {counted(lost.size, 'pair')} in {quantity} (from {m}x{k} on)"
 
 
 def crossover_reading(found: Sequence[Panel]) -> str:

@@ -131,8 +131,8 @@ def test_factors_and_words_by_hand() -> None:
     assert found[2].factors.to_numpy().tolist() == [[1.5, 1.5], [1.5, 0.5]]
     assert found[0].outside.to_numpy().tolist() == [[False, False], [False, True]]
     assert verdicts(two_by_two(**AREA)) == [
-        "toy: planes in parallel win at every M and K, by 1.25x or more; planes in series lose at 2 of 4 pairs in area of the PEs, "
-        "from 1x2 on."
+        "toy: planes in parallel win at every M and K, by 1.25x or more; planes in series lose at 2 of 4 pairs in area of the PEs "
+        "(from 1x2 on)."
     ]
     both = verdicts(two_by_two(**AREA, **DENSITY))[0]
     assert (
