@@ -134,6 +134,7 @@ def _do(work: Work, units: Sequence[Any]) -> Done:
 @contextmanager
 def _tasks(client: Any, work: Work) -> Iterator[Engine]:
     from distributed import KilledWorker
+    from distributed.comm.core import CommClosedError
 
     executor = client.get_executor(pure=False)
     try:
@@ -147,7 +148,9 @@ def _tasks(client: Any, work: Work) -> Iterator[Engine]:
     except ImportError as error:
         raise ValueError(f"workers: must have dse-xnor and what it needs installed, but {error}") from None
     except Exception as error:
-        if isinstance(error, ValueError) or client.status == "running":
+        # The client learns of a closed connection a moment after the first call that meets it.
+        gone = client.status != "running" or isinstance(error, CommClosedError)
+        if isinstance(error, ValueError) or not gone:
             raise
         raise ValueError(f"scheduler: must live to the end, but it is gone; {KEPT}") from None
     finally:

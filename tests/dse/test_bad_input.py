@@ -122,7 +122,7 @@ def test_results_of_another_version(tiny: Path, dse_command: Dse) -> None:
     path = tiny / "results" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 99}))
     for command in (("pareto", "results"), ("compare", "results"), ("explain", "results", "0"), ("report", "results")):
-        refused(dse_command(*command), "must be results of version 2, not 99")
+        refused(dse_command(*command), "must be results of version 3, not 99")
     path.write_text("{")
     refused(dse_command("pareto", "results"), "manifest.json: must be JSON")
     refused(dse_command("pareto", "nowhere"), "nowhere: must be a results folder")

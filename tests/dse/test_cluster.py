@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from dse import grid, pool, sweeps
 from dse import keep as keep_rules
-from dse import pool, search, sweeps
 from dse.executors import cluster as dask_executor
 from dse.executors.protocol import Done, Engine, Work, do
 from dse.executors.registry import executor
@@ -88,7 +88,7 @@ def _small(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tiny / "experiment.toml").write_text(text)
     for module in (keep_rules, sweeps):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 50)
-    monkeypatch.setattr(search, "CHUNK_CORES", 4)
+    monkeypatch.setattr(grid, "SPAN_CORES", 4)
     monkeypatch.setattr(sweeps, "CHUNK_DESIGNS", 4)
 
 
@@ -126,7 +126,7 @@ def test_a_worker_that_dies_is_retried(tiny: Path, cluster: Cluster) -> None:
 
 CLIENT = """
 import sys, time
-from dse import keep, results, search, sweeps
+from dse import grid, keep, results, sweeps
 from dse.cli import main
 write_part = results.write_part
 def slowly(*arguments):
@@ -134,7 +134,7 @@ def slowly(*arguments):
     time.sleep(0.05)
 if __name__ == "__main__":
     results.write_part = slowly
-    search.CHUNK_CORES = sweeps.CHUNK_DESIGNS = 4
+    grid.SPAN_CORES = sweeps.CHUNK_DESIGNS = 4
     keep.SAMPLE_ROWS = sweeps.SAMPLE_ROWS = 50
     sys.argv = ["dse", *sys.argv[1:]]
     main()

@@ -118,7 +118,7 @@ from dse.cli import main
 write_part = results.write_part
 def slowly(*arguments):
     write_part(*arguments)
-    time.sleep(0.05)
+    time.sleep(0.3)
 results.write_part = slowly
 grid.SPAN_CORES, sweeps.CHUNK_DESIGNS = 24, 64
 keep.SAMPLE_ROWS = sweeps.SAMPLE_ROWS = 1500
