@@ -38,7 +38,7 @@ class Estimate:
         )
         if self.most_seconds < LONG_SECONDS:
             return line
-        return f"{line}; --keep front, fewer values or `dse sweep --sampler nsga2` take less"
+        return f"{line}; `--keep front` where it is not asked for, fewer values or `--sampler nsga2` take less"
 
 
 def estimate(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from hwmodels.headed_csv import Form, line
 from hwmodels.rates import Rates
 from hwmodels.synthesis.blocks import KNOBS, Point, design_of
-from hwmodels.synthesis.table import line
 
 PARTS = ("operands", "count", "sum", "accumulate", "hold", "other")
 """Where toggles cost energy: nets of the operands; xnor and popcount, or multipliers; the sum of branches, or of products; the
@@ -104,34 +103,12 @@ def table_text(table: EnergyTable) -> str:
 
 def read_table(path: Path) -> EnergyTable:
     """A table from its file. Raises ValueError naming file and line."""
-    try:
-        return parse_table(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise ValueError(f"{path}: must be an energy table, but {error.strerror or error}") from error
+    return EnergyTable(*FORM.read(path))
 
 
 def parse_table(text: str, where: str) -> EnergyTable:
     """A table from its text. Raises ValueError naming `where` and the line."""
-    lines = text.splitlines()
-    head = dict(one[2:].split(": ", 1) for one in lines if one.startswith("# ") and ": " in one)
-    missing = [name for name in HEAD if name not in head]
-    if missing:
-        raise ValueError(f"{where}: must be an energy table, but its head has no {', '.join(missing)}")
-    return EnergyTable(head, tuple(_samples(lines, where)))
-
-
-def _samples(lines: Sequence[str], where: str) -> Iterator[Sample]:
-    body = [(number, text) for number, text in enumerate(lines, 1) if not text.startswith("#")]
-    if not body or body[0][1].split(",") != list(COLUMNS):
-        raise ValueError(f"{where}: must have the columns {','.join(COLUMNS)}")
-    for number, text in body[1:]:
-        cells = next(csv.reader([text]))
-        if len(cells) != len(COLUMNS):
-            raise ValueError(f"{where}, line {number}: must have {len(COLUMNS)} cells, not {len(cells)}")
-        try:
-            yield _sample(dict(zip(COLUMNS, cells, strict=True)))
-        except ValueError as error:
-            raise ValueError(f"{where}, line {number}: {error}") from error
+    return EnergyTable(*FORM.parse(text, where))
 
 
 def _sample(values: Mapping[str, str]) -> Sample:
@@ -150,6 +127,9 @@ def _sample(values: Mapping[str, str]) -> Sample:
 
 
 NUMBERS = ("clock_fj", "leakage_nw", "area_um2", "glitches")
+
+
+FORM = Form("an energy table", HEAD, COLUMNS, _sample)
 
 
 def shipped_energies() -> tuple[str, ...]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from hwmodels.design import Design
+from hwmodels.headed_csv import Form, line
 from hwmodels.synthesis.blocks import KNOBS, Point, design_of
 from hwmodels.synthesis.counts import Counts
 
@@ -76,45 +75,14 @@ def row_text(row: Row) -> str:
     return line([cells[name] for name in COLUMNS])
 
 
-def line(cells: Sequence[str]) -> str:
-    """Cells as a CSV line."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
-
-
 def read_table(path: Path) -> Table:
     """A table from its file; a last line that a killed run left unfinished is dropped. Raises ValueError naming file and line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{path}: must be a characterization table, but {error.strerror or error}") from error
-    return parse_table(text, str(path))
+    return Table(*FORM.read(path))
 
 
 def parse_table(text: str, where: str) -> Table:
     """A table from its text. Raises ValueError naming `where` and the line."""
-    lines = text.split("\n")
-    whole = lines[:-1]  # behind the last line end there is nothing, or half a line
-    head = dict(one[2:].split(": ", 1) for one in whole if one.startswith("# ") and ": " in one)
-    missing = [name for name in HEAD if name not in head]
-    if missing:
-        raise ValueError(f"{where}: must be a characterization table, but its head has no {', '.join(missing)}")
-    return Table(head, tuple(_rows(whole, where)))
-
-
-def _rows(lines: Sequence[str], where: str) -> Iterator[Row]:
-    body = [(number, text) for number, text in enumerate(lines, 1) if not text.startswith("#")]
-    if not body or body[0][1].split(",") != list(COLUMNS):
-        raise ValueError(f"{where}: must have the columns {','.join(COLUMNS)}")
-    for number, text in body[1:]:
-        cells = next(csv.reader([text]))
-        if len(cells) != len(COLUMNS):
-            raise ValueError(f"{where}, line {number}: must have {len(COLUMNS)} cells, not {len(cells)}")
-        try:
-            yield _row(dict(zip(COLUMNS, cells, strict=True)))
-        except ValueError as error:
-            raise ValueError(f"{where}, line {number}: {error}") from error
+    return Table(*FORM.parse(text, where))
 
 
 def _row(values: Mapping[str, str]) -> Row:
@@ -125,6 +93,9 @@ def _row(values: Mapping[str, str]) -> Row:
     point = Point(values["block"], design_of(values))
     times = float(values["wall_s"]), float(values["cpu_s"])
     return Row(point, values["status"], Counts(**counts), *times, values["digest"])  # type: ignore[arg-type]
+
+
+FORM = Form("a characterization table", HEAD, COLUMNS, _row)
 
 
 def shipped() -> tuple[str, ...]:

@@ -38,8 +38,8 @@ def test_the_line() -> None:
     assert Estimate(12_000_000_000, 40, 180, 2).words == "space of 1.2e+10 designs: about 40 s to 3 min on 2 workers"
     assert Estimate(10**7, 0.2, 119.4, 1).words == "space of 1e+07 designs: about 1 s to 119 s on 1 worker"
     assert Estimate(10**12, 7200, 200_000, 2).words == (
-        "space of 1e+12 designs: about 2 h to 2 days on 2 workers; --keep front, fewer values or "
-        "`dse sweep --sampler nsga2` take less"
+        "space of 1e+12 designs: about 2 h to 2 days on 2 workers; `--keep front` where it is not asked for, fewer "
+        "values or `--sampler nsga2` take less"
     )
 
 
