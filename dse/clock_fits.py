@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 
+from dse.fits import THIRDS, error_sizes
 from hwmodels.clocks import PARTS, delay_ps, fit_clocks
 from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
 
 COLUMNS = ("target", "block", "points", "fastest_ps", "slowest_ps", "median", "p95", "worst", "worst_slowest")
 BLOCKS = (*PARTS, "engine")
-THIRDS = 3
 
 
 def clock_table(table: Table) -> pd.DataFrame:
@@ -35,7 +34,7 @@ def _rows(table: Table, timed: Sequence[Row]) -> Iterator[dict[str, object]]:
         if len(points) < THIRDS:
             continue
         thirds = (_errors(table, timed, points[start::THIRDS]) for start in range(THIRDS))
-        sizes = np.array([error for errors in thirds for error in errors])
+        errors = [error for third in thirds for error in third]
         slowest = _errors(table, timed, sorted(points, key=delay_ps)[-(len(points) // THIRDS) :])
         yield {
             "target": table.head["target"],
@@ -43,9 +42,7 @@ def _rows(table: Table, timed: Sequence[Row]) -> Iterator[dict[str, object]]:
             "points": len(points),
             "fastest_ps": min(map(delay_ps, points)),
             "slowest_ps": max(map(delay_ps, points)),
-            "median": float(np.median(sizes)),
-            "p95": float(np.percentile(sizes, 95)),
-            "worst": float(sizes.max()),
+            **error_sizes(errors),
             "worst_slowest": max(slowest),
         }
 

@@ -18,7 +18,7 @@ from hwmodels.energies import pe_energy_pj
 from hwmodels.knobs import Knobs, of_designs
 from hwmodels.switching.table import shipped_energies
 from hwmodels.synthesis.table import Row, Table, shipped, shipped_table
-from hwmodels.technology import TECHNOLOGIES
+from hwmodels.technology import TECHNOLOGIES, technology
 from reports.crossover_page import write_crossover_page
 from reports.figures.crossover import FORMS, crossover_takeaway, panels
 from workloads.layers import MAX_BITS
@@ -56,7 +56,7 @@ def crossover(
 
 def _target(name: str) -> str:
     """A target itself, or that of a technology whose area is fitted."""
-    return (TECHNOLOGIES[name].fit if name in TECHNOLOGIES else "") or name
+    return (technology(name).fit if name in TECHNOLOGIES else "") or name
 
 
 def _of_target(model: Fit, width: int, bits: Sequence[tuple[int, int]]) -> pd.DataFrame:

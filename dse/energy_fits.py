@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 
+from dse.fits import error_sizes
 from hwmodels.design import Design
 from hwmodels.energies import fit, predicted_fj
 from hwmodels.switching.table import EnergyTable, Sample, shipped_energies, shipped_energy_table
@@ -82,17 +82,14 @@ def _networks(pairs: Sequence[tuple[Sample, float]]) -> list[Compared]:
 
 
 def _row(table: EnergyTable, block: str, streams: str, compared: Sequence[Compared]) -> dict[str, object]:
-    errors = np.abs([predicted / dynamic - 1 for _, dynamic, _, predicted in compared])
-    switching = np.abs([(predicted - dynamic) / own for _, dynamic, own, predicted in compared])
+    switching = error_sizes([(predicted - dynamic) / own for _, dynamic, own, predicted in compared])
     return {
         "target": table.head["target"],
         "block": block,
         "streams": streams,
         "designs": len({design for design, *_ in compared}),
         "samples": len(compared),
-        "median": float(np.median(errors)),
-        "p95": float(np.percentile(errors, 95)),
-        "worst": float(errors.max()),
-        "median_switching": float(np.median(switching)),
-        "worst_switching": float(switching.max()),
+        **error_sizes([predicted / dynamic - 1 for _, dynamic, _, predicted in compared]),
+        "median_switching": switching["median"],
+        "worst_switching": switching["worst"],
     }

@@ -14,7 +14,7 @@ from typing import Any
 
 from dse.space import FULL, Space
 from hwmodels.design import DATAFLOWS, KINDS, MEMORIES, PARTS, STAGES
-from hwmodels.technology import TECHNOLOGIES
+from hwmodels.technology import TECHNOLOGIES, technology
 from reports.columns import AREA_PARTS, DECISION, ENERGY_PARTS, LUT_PARTS, METRICS, QUALITY
 from workloads.layers import MAX_BITS
 from workloads.spelling import unknown
@@ -148,10 +148,10 @@ def check_column(name: Any, key: str, known: Sequence[str] = RANKED) -> None:
         raise ValueError(f"{key}: {unknown(name, known)}")
 
 
-def applies(column: str, technology: str) -> bool:
+def applies(column: str, name: str) -> bool:
     """Whether a technology has the figure: areas belong to ASICs, LUT, FF, BRAM and DSP to FPGAs, all others to both."""
     kind = FIGURES_OF.get(column.removeprefix("mac_").split("_")[0])
-    return kind is None or TECHNOLOGIES[technology].kind == kind
+    return kind is None or technology(name).kind == kind
 
 
 def _check_together(constraints: Sequence[Constraint]) -> None:

@@ -74,18 +74,21 @@ def _rows(table: Table) -> Iterator[dict[str, object]]:
 def _row(
     table: Table, resource: str, block: str, errors: Sequence[float], large: Sequence[float], unseen: Sequence[float]
 ) -> dict[str, object]:
-    sizes = np.abs(errors)
     return {
         "target": table.head["target"],
         "resource": resource,
         "block": block,
-        "points": len(sizes),
-        "median": float(np.median(sizes)),
-        "p95": float(np.percentile(sizes, 95)),
-        "worst": float(sizes.max()),
+        "points": len(errors),
+        **error_sizes(errors),
         "worst_largest": _worst(large),
         "worst_unseen": _worst(unseen),
     }
+
+
+def error_sizes(errors: Sequence[float]) -> dict[str, float]:
+    """Median, 95th percentile and worst of the sizes of relative errors, under the names that every table of errors has."""
+    sizes = np.abs(errors)
+    return {"median": float(np.median(sizes)), "p95": float(np.percentile(sizes, 95)), "worst": float(sizes.max())}
 
 
 def _worst(errors: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ from dse.experiment import Experiment
 from dse.explanation import Explanation, experiment_of, explain
 from dse.front import front_rows, shared
 from dse.results import Results
-from hwmodels.technology import TECHNOLOGIES
+from hwmodels.technology import technology
 from reports.columns import COLUMNS
 from reports.page import write_page
 from reports.report import Report
@@ -76,7 +76,7 @@ def growth(opened: Results) -> pd.DataFrame:
 
 def _crossover(name: str) -> pd.DataFrame:
     """Multipliers against xnor-popcount by bits; empty for a technology whose area is not fitted to synthesis."""
-    target = TECHNOLOGIES[name].fit
+    target = technology(name).fit
     return crossover([target]) if target else pd.DataFrame()
 
 

@@ -95,7 +95,7 @@ def zoo_table() -> pd.DataFrame:
 
 def technology_table() -> pd.DataFrame:
     """The built-in technologies with the limits of devices, and how many of their constants are assumed."""
-    return pd.DataFrame([_technology_row(entry) for entry in TECHNOLOGIES.values()])
+    return pd.DataFrame([_technology_row(entry) for entry in map(technology, TECHNOLOGIES)])
 
 
 def constant_table(name: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hwmodels.least_squares import Floats, non_negative
+from hwmodels.least_squares import Floats, relative
 from hwmodels.macro_model import MacroModel
 from hwmodels.pricing import Build, banks
 from hwmodels.structure import Features, Machine, Number
@@ -232,8 +232,7 @@ def _solve(rows: Sequence[Mapping[str, float]], values: Floats) -> dict[str, flo
     names = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     if len(rows) < len(names) + (len(names) > 1) or not names:
         return {}
-    matrix = np.array([[row[name] for name in names] for row in rows]) / values[:, None]
-    return dict(zip(names, non_negative(matrix, np.ones(len(values))).tolist(), strict=True))
+    return relative([{name: row[name] for name in names} for row in rows], values, values)
 
 
 def _numbers(features: Features) -> dict[str, float]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hwmodels.areas import PES, fitted
 from hwmodels.design import PARTS, Design
-from hwmodels.least_squares import Floats, non_negative
+from hwmodels.least_squares import relative
 from hwmodels.rates import RANDOM, Rates
 from hwmodels.structure import REGISTER, UNITS, Features, Machine, Number
 from hwmodels.structure import counts as unit_counts
@@ -259,14 +259,14 @@ def _fit_part(samples: Sequence[Sample], unit: str, part: str) -> dict[str, floa
     also = ("hold", "other") if part == "accumulate" else ()
     values = np.array([sum(one.parts_fj[name] for name in (part, *also)) for one in samples])
     rows = [PE_FEATURES[unit](one.point.design, one.rates)[part] for one in samples]
-    return _solve(rows, values, np.array([one.dynamic_fj for one in samples]))
+    return relative(rows, values, np.array([one.dynamic_fj for one in samples]))
 
 
 def _fit_pipeline(samples: Sequence[Sample], known: Energies) -> dict[str, float]:
     """fJ by feature of what deeper PEs take beyond others."""
     left = [one.switching_fj - float(sum(known.pe_parts_fj(one.point.design, one.rates).values())) for one in samples]
     rows = [pipeline_features(one.point.design, one.rates) for one in samples]
-    return _solve(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))
+    return relative(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))
 
 
 def _fit_grid(samples: Sequence[Sample], known: Energies) -> dict[str, float]:
@@ -276,7 +276,7 @@ def _fit_grid(samples: Sequence[Sample], known: Energies) -> dict[str, float]:
         left.append(one.switching_fj - _pes_fj(known, one))
         features = grid_features(one.point.design, one.rates)
         rows.append({name: one.work[action] / one.cycles * float(times) for name, (action, times) in features.items()})
-    return _solve(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))
+    return relative(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))
 
 
 def _per_action(samples: Sequence[Sample], action: str, bits: Callable[[Design], float]) -> float:
@@ -290,13 +290,6 @@ def _needed(samples: Sequence[Sample], block: str, *, kind: str | None = None) -
     if not own:
         raise ValueError(f"energies: a fit must have samples of {block}, but there is none")
     return own
-
-
-def _solve(rows: Sequence[Mapping[str, Number]], values: Floats, scale: Floats) -> dict[str, float]:
-    """Least squares of (features x - values) / scale, no x negative."""
-    names = list(rows[0])
-    matrix = np.array([[float(row[name]) for name in names] for row in rows]) / scale[:, None]
-    return dict(zip(names, non_negative(matrix, values / scale).tolist(), strict=True))
 
 
 def _sum(coefficients: Mapping[str, float], features: Features) -> Number:

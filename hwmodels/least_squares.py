@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,6 +27,13 @@ def non_negative(matrix: Floats, values: Floats) -> Floats:
         used[gradient.argmax()] = True
         x = _step(matrix, values, used, x)
     return np.asarray(x / scale)
+
+
+def relative(rows: Sequence[Mapping[str, Any]], values: Floats, scale: Floats) -> dict[str, float]:
+    """Coefficients by feature, none negative, with the least squares of (features x - values) / scale; every row has the same features."""
+    names = list(rows[0])
+    matrix = np.array([[float(row[name]) for name in names] for row in rows]) / scale[:, None]
+    return dict(zip(names, non_negative(matrix, values / scale).tolist(), strict=True))
 
 
 def _step(matrix: Floats, values: Floats, used: npt.NDArray[np.bool_], x: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """What the engine is built of, counted from its RTL: adders along the actual popcount tree, registers, multiplexers.
 
 Every function takes one design (`Design`) or many (`hwmodels.knobs.Knobs`) and gives the features of one block as a
-(features,) tuple of numbers or of arrays over designs. Area models multiply them with coefficients fitted to synthesis.
+dict, by feature, of numbers or of arrays over designs. Area models multiply them with coefficients fitted to synthesis.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _cut_bits(width: int, behind: int) -> int:
 
 def count_bits(k: Machine) -> Number:
     """Bits of the count of one word."""
-    return _each(k.width, int.bit_length)
+    return each(k.width, int.bit_length)
 
 
 def sum_bits(k: Machine) -> Number:
@@ -71,7 +71,7 @@ def sum_bits(k: Machine) -> Number:
 
 def shifts(k: Machine) -> Number:
     """By how many different amounts the accumulator may move up, zero included."""
-    return _each_row(lambda *knobs: len(plane_gaps(*knobs)), k.max_act_bits, k.max_weight_bits, k.lanes_a, k.lanes_w)
+    return each_row(lambda *knobs: len(plane_gaps(*knobs)), k.max_act_bits, k.max_weight_bits, k.lanes_a, k.lanes_w)
 
 
 def stage_bits(k: Machine) -> Number:
@@ -83,7 +83,7 @@ def stage_bits(k: Machine) -> Number:
             k.max_act_bits + k.max_weight_bits + 1 + count_bits(k),
         )
     else:
-        counts, sums, width = k.lanes_a * k.lanes_w * _each(k.width, cut_bits), _part_bits(k), sum_bits(k)
+        counts, sums, width = k.lanes_a * k.lanes_w * each(k.width, cut_bits), _part_bits(k), sum_bits(k)
     low = k.acc_bits // 2
     # In halves, the low one, its carry, and the high bits of the sum (its sign if there are none) are kept a cycle longer.
     halves = low + 1 + np.clip(width - low, 1, k.acc_bits - low)
@@ -93,7 +93,7 @@ def stage_bits(k: Machine) -> Number:
 def _part_bits(k: Machine) -> Number:
     """Sums over the lanes of the side that has fewer, one for each lane of the other."""
     inner = np.minimum(k.lanes_a, k.lanes_w)
-    return np.maximum(k.lanes_a, k.lanes_w) * _each_row(
+    return np.maximum(k.lanes_a, k.lanes_w) * each_row(
         lambda width, lanes: (width * (2**lanes - 1)).bit_length(), k.width, inner
     )
 
@@ -105,7 +105,7 @@ def _product_bits(k: Machine) -> Number:
 
 def _mac_part_bits(k: Machine) -> Number:
     """Sums of about as many products as there are sums."""
-    exponent = (_each(k.width - 1, int.bit_length) + 1) // 2
+    exponent = (each(k.width - 1, int.bit_length) + 1) // 2
     return -(-k.width // 2**exponent) * (k.max_act_bits + k.max_weight_bits + 1 + exponent)
 
 
@@ -123,8 +123,8 @@ def pe(k: Machine) -> Features:
     return {
         REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits + stage_bits(k),
         "branch": branches,
-        "full adder": branches * _each(k.width, lambda width: popcount_adders(width)[0]),
-        "joining adder bit": branches * _each(k.width, lambda width: popcount_adders(width)[1]),
+        "full adder": branches * each(k.width, lambda width: popcount_adders(width)[0]),
+        "joining adder bit": branches * each(k.width, lambda width: popcount_adders(width)[1]),
         "combining full adder": np.where(k.sum_stages > 1, parts, whole),
         "part bit": np.where(several, _part_bits(k), 0),
         "sum bit": sum_bits(k),
@@ -156,7 +156,7 @@ def pe_mac(k: Machine) -> Features:
         "multiplier adder bit": wide * adders * (1 - split),
         "split multiplier adder bit": wide * adders * split,
         "split truth table input": k.width * small * split * (m + n),
-        "tree full adder": _each_row(_tree_adders, k.width, m + n + 1 - repeated, sum_width, k.sum_stages),
+        "tree full adder": each_row(_tree_adders, k.width, m + n + 1 - repeated, sum_width, k.sum_stages),
         "accumulator bit": k.acc_bits,
     }
 
@@ -256,7 +256,7 @@ def glue(k: Machine) -> Features:
 def _unread_bits(k: Machine) -> Number:
     """Bits of an issue that nobody reads where buffers are small: of two addresses, and which part of a word, where there is one only."""
     entries = np.maximum(2, k.out_depth // np.maximum(1, k.width // k.rows))
-    addresses = _each(entries - 1, int.bit_length) + _each(k.threshold_depth - 1, int.bit_length)
+    addresses = each(entries - 1, int.bit_length) + each(k.threshold_depth - 1, int.bit_length)
     return 2 * COUNT_BITS - addresses + np.where(k.rows == k.width, COUNT_BITS, 0)
 
 
@@ -311,19 +311,19 @@ def counts(k: Machine) -> dict[str, Number]:
 
 def _group_bits(k: Machine) -> Number:
     """Registers of the channel group on its way through the stages of a post unit."""
-    return (k.max_act_bits - 1) * _each(k.threshold_depth - 1, int.bit_length)
+    return (k.max_act_bits - 1) * each(k.threshold_depth - 1, int.bit_length)
 
 
 def _one(k: Machine) -> Number:
     return np.ones_like(k.rows)
 
 
-def _each(values: Number, function: Callable[[int], int]) -> Number:
+def each(values: Number, function: Callable[[int], int]) -> Number:
     """A function of one integer, of a number or of every distinct entry of an array."""
-    return _each_row(function, values)
+    return each_row(function, values)
 
 
-def _each_row(function: Callable[..., int], *columns: Number) -> Number:
+def each_row(function: Callable[..., int], *columns: Number) -> Number:
     """A function of integers, of numbers or of every distinct row of arrays, whose shapes may be broadcast."""
     whole = np.broadcast_arrays(*columns)
     if whole[0].ndim == 0:

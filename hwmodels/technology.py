@@ -8,8 +8,9 @@ law v2 (EECS-NTNU/bismo @ b388d78); FN = FINN's estimates (Xilinx/finn @ 39f0c9a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import MappingProxyType
 
 from hwmodels.constants import ASSUMED, OFF_CHIP, Constant, assumed
@@ -233,33 +234,44 @@ _ZYNQ7020 = Technology(
     MappingProxyType(_fpga(0.20, 12.0, 8.0, 0.12, 250)), None,
     MappingProxyType({"lut": 53_200, "ff": 106_400, "bram36": 140, "dsp": 220}),
 )  # fmt: skip
-TECHNOLOGIES: Mapping[str, Technology] = MappingProxyType({
-    "asic65": scaled(ASIC_45, name="asic65", node="65", voltage_v=1.1, base_node="45"),
-    "asic45": ASIC_45,
-    "asic32": scaled(ASIC_45, name="asic32", node="32", voltage_v=0.9, base_node="45"),
-    "asic16": scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
-    "asic7": scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
-    "sg13g2": with_macros(
-        _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"), shipped_model(),
+_ZU3EG = Technology(
+    "zu3eg", "fpga", 16, 0.85, "Xilinx Zynq UltraScale+ ZU3EG",
+    MappingProxyType(_fpga(0.10, 7.0, 5.0, 0.30, 400)), None,
+    MappingProxyType({"lut": 70_560, "ff": 141_120, "bram36": 216, "dsp": 360}),
+)  # fmt: skip
+_U250 = Technology(
+    "u250", "fpga", 16, 0.85, "Xilinx Alveo U250",
+    MappingProxyType(_fpga(0.10, 7.0, 5.0, 20.0, 400)), None,
+    MappingProxyType({"lut": 1_728_000, "ff": 3_456_000, "bram36": 2_688, "dsp": 12_288}),
+)  # fmt: skip
+
+
+def _sg13g2() -> Technology:
+    return with_macros(
+        _cells("sg13g2", "130", 1.2, "IHP SG13G2, 130 nm"),
+        shipped_model(),
         "IHP SG13G2 RM_IHPSG13_1P, see characterization/sram/ihp_sg13g2.csv",
-    ),
-    "zynq7020": _ZYNQ7020,
-    "xc7z020": _synthesized(_ZYNQ7020, "xc7z020", "xc7", "Xilinx Zynq-7020"),
-    "zu3eg": Technology(
-        "zu3eg", "fpga", 16, 0.85, "Xilinx Zynq UltraScale+ ZU3EG",
-        MappingProxyType(_fpga(0.10, 7.0, 5.0, 0.30, 400)), None,
-        MappingProxyType({"lut": 70_560, "ff": 141_120, "bram36": 216, "dsp": 360}),
-    ),
-    "u250": Technology(
-        "u250", "fpga", 16, 0.85, "Xilinx Alveo U250",
-        MappingProxyType(_fpga(0.10, 7.0, 5.0, 20.0, 400)), None,
-        MappingProxyType({"lut": 1_728_000, "ff": 3_456_000, "bram36": 2_688, "dsp": 12_288}),
-    ),
+    )
+
+
+TECHNOLOGIES: Mapping[str, Callable[[], Technology]] = MappingProxyType({
+    "asic65": lambda: scaled(ASIC_45, name="asic65", node="65", voltage_v=1.1, base_node="45"),
+    "asic45": lambda: ASIC_45,
+    "asic32": lambda: scaled(ASIC_45, name="asic32", node="32", voltage_v=0.9, base_node="45"),
+    "asic16": lambda: scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
+    "asic7": lambda: scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
+    "sg13g2": _sg13g2,
+    "zynq7020": lambda: _ZYNQ7020,
+    "xc7z020": lambda: _synthesized(_ZYNQ7020, "xc7z020", "xc7", "Xilinx Zynq-7020"),
+    "zu3eg": lambda: _ZU3EG,
+    "u250": lambda: _U250,
 })  # fmt: skip
+"""What makes each built-in technology: fits are worked out for those that are asked for, not at every start."""
 
 
+@cache
 def technology(name: str) -> Technology:
     """A built-in technology; ValueError lists the known ones."""
     if name not in TECHNOLOGIES:
         raise ValueError(f"technology must be one of {', '.join(TECHNOLOGIES)}, not {name!r}")
-    return TECHNOLOGIES[name]
+    return TECHNOLOGIES[name]()

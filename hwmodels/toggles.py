@@ -12,14 +12,11 @@ bits cost in proportion.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
-from hwmodels.areas import PES
-from hwmodels.design import Design
 from hwmodels.rates import Rates
-from hwmodels.structure import REGISTER, UNITS, Features, Machine, Number, popcount_adders, sum_bits
+from hwmodels.structure import Features, Machine, Number, each, popcount_adders, stage_bits, sum_bits
 
 STAGES = ("operands", "count", "sum", "accumulate")
 """Parts of a PE, in the order in which operands pass them."""
@@ -47,8 +44,8 @@ def pe_features(k: Machine, rates: Rates) -> dict[str, Features]:
         "operands": {"pin toggle": branches * k.width * (rates.activations + rates.weights)},
         "count": {
             "xnor bit": branches * k.width * p,
-            "full adder": branches * _adders(k.width, 0) * low,
-            "joining adder bit": branches * _adders(k.width, 1) * high,
+            "full adder": branches * each(k.width, lambda width: popcount_adders(width)[0]) * low,
+            "joining adder bit": branches * each(k.width, lambda width: popcount_adders(width)[1]) * high,
         },
         "sum": {"sum bit": sum_bits(k) * moved, "combining adder bit": (branches - 1) * sum_bits(k) * moved},
         "accumulate": {
@@ -66,7 +63,7 @@ def pe_mac_features(k: Machine, rates: Rates) -> dict[str, Features]:
     nearly always: the exponents were read off the simulations.
     """
     m, n = k.max_act_bits, k.max_weight_bits
-    either = rates.activations + rates.weights - rates.activations * rates.weights
+    either = _either(rates)
     product, moved = any_rate(either, 1 + (m + n) / 8), any_rate(either, 4 + 0.75 * (m + n))
     small = k.width * np.where(np.maximum(m, n) <= 2, 1, 0)
     wide = k.width - small
@@ -86,20 +83,15 @@ def pe_mac_features(k: Machine, rates: Rates) -> dict[str, Features]:
     }
 
 
-def flat(k: Machine) -> Machine:
-    """The same machines with one stage each for counts, sum and accumulator."""
-    if isinstance(k, Design):
-        return replace(k, count_stages=1, sum_stages=1, acc_stages=1)
-    ones = np.ones_like(k.rows)
-    return replace(k, count_stages=ones, sum_stages=ones, acc_stages=ones)
-
-
 def pipeline_features(k: Machine, rates: Rates) -> Features:
     """Register bits that a second stage adds to a PE, as far as they toggle."""
-    unit = PES[k.kind]
-    bits = UNITS[unit](k)[REGISTER] - UNITS[unit](flat(k))[REGISTER]
-    rate = rates.products if unit == "pe" else rates.activations + rates.weights - rates.activations * rates.weights
-    return {"pipeline bit": bits * (parity_rate(rate, 3) if unit == "pe" else any_rate(rate, 2))}
+    moved = any_rate(_either(rates), 2) if k.kind == "mac" else parity_rate(rates.products, 3)
+    return {"pipeline bit": stage_bits(k) * moved}
+
+
+def _either(rates: Rates) -> float:
+    """How often one of two bits toggles, or both."""
+    return rates.activations + rates.weights - rates.activations * rates.weights
 
 
 PE_FEATURES: Mapping[str, Callable[[Machine, Rates], dict[str, Features]]] = {
@@ -130,11 +122,3 @@ def worked(k: Machine, part: str) -> tuple[str, Number]:
     """
     paired = part == "operands" or (part == "count" and k.kind == "array")
     return ("xnor_words", 1 / (k.act_lanes * k.weight_lanes)) if paired else ("accumulations", 1)
-
-
-def _adders(width: Number, which: int) -> Number:
-    """Full adders (0) or joining adder bits (1) of a popcount, of one width or of many."""
-    if np.ndim(width) == 0:
-        return popcount_adders(int(width))[which]
-    known = {one: popcount_adders(one)[which] for one in np.unique(width).tolist()}
-    return np.array([known[one] for one in np.ravel(width).tolist()]).reshape(np.shape(width))

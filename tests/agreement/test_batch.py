@@ -23,7 +23,7 @@ from hwmodels.geometry import geometry
 from hwmodels.knobs import ILLEGAL, illegal_reasons, of_designs
 from hwmodels.mapping import Mapping, Misfit
 from hwmodels.pricing import Build
-from hwmodels.technology import TECHNOLOGIES
+from hwmodels.technology import TECHNOLOGIES, technology
 from tests.agreement.walk import Walk, up, window
 from tests.hwmodels.samples import random_any_layer, random_design
 from workloads.layers import Contraction, Conv, Dense, Flatten, Layer, sums
@@ -269,9 +269,9 @@ def test_prices_of_arrays_are_prices_of_scalars(name: str, kind: str, memory: st
         memory_kib=np.array([design.memory_kib for design in designs]),
         clock_mhz=np.array([design.clock_mhz for design in designs]),
     )
-    priced = price(activity, build, TECHNOLOGIES[name])
+    priced = price(activity, build, technology(name))
     for index, design in enumerate(designs):
-        wanted = price(activity_total(scalar([layer, layer], design)[0]), Build.of(design), TECHNOLOGIES[name])
+        wanted = price(activity_total(scalar([layer, layer], design)[0]), Build.of(design), technology(name))
         for item in fields(Cost):
             value = np.broadcast_to(getattr(priced, item.name), len(designs))[index]
             np.testing.assert_allclose(value, getattr(wanted, item.name), rtol=1e-12, err_msg=item.name)

@@ -14,7 +14,7 @@ from hwmodels.structure import REGISTER, REPEATED, UNEVEN, UNITS, counts, stage_
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
 from hwmodels.synthesis.table import DONE, HEAD, Row, Table, shipped, shipped_table
-from hwmodels.technology import TECHNOLOGIES
+from hwmodels.technology import TECHNOLOGIES, technology
 
 
 def best_subset(matrix: np.ndarray, values: np.ndarray) -> float:
@@ -169,6 +169,6 @@ def test_neighbouring_widths_cost_in_line(target: str) -> None:
 
 
 def test_technologies_of_fits_have_a_table() -> None:
-    nodes = [node for node in TECHNOLOGIES.values() if node.fit]
+    nodes = [node for node in map(technology, TECHNOLOGIES) if node.fit]
     assert {"sg13g2", "xc7"} <= {node.fit for node in nodes} <= set(shipped())
     assert all(node.kind == shipped_table(node.fit).head["kind"] for node in nodes)

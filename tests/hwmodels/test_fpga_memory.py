@@ -7,7 +7,7 @@ import pytest
 
 from hwmodels.fpga_memory import MEMORIES
 from hwmodels.synthesis.table import Row, shipped, shipped_table
-from hwmodels.technology import TECHNOLOGIES
+from hwmodels.technology import TECHNOLOGIES, technology
 
 TABLES = [name for name in shipped() if name in MEMORIES]
 
@@ -58,4 +58,4 @@ def test_arrays_give_what_single_banks_give(target: str) -> None:
 
 
 def test_devices_with_a_fit_have_a_rule_for_their_banks() -> None:
-    assert {node.fit for node in TECHNOLOGIES.values() if node.fit and node.kind == "fpga"} <= set(MEMORIES)
+    assert {node.fit for node in map(technology, TECHNOLOGIES) if node.fit and node.kind == "fpga"} <= set(MEMORIES)

@@ -12,7 +12,7 @@ from hwmodels.cost import price
 from hwmodels.knobs import of_designs as knobs
 from hwmodels.linear import COMPONENTS, COUNTED, CYCLES, DYNAMIC, LEAKAGE, Linear, energy_forms
 from hwmodels.pricing import Build
-from hwmodels.technology import TECHNOLOGIES
+from hwmodels.technology import TECHNOLOGIES, technology
 from tests.agreement.test_batch import designs_of, flat
 from tests.hwmodels.samples import random_layer
 
@@ -27,7 +27,7 @@ def test_forms_are_the_prices(name: str, kind: str, memory: str) -> None:
     activity = batch.total(batch.evaluate(layers, machines).layers)
     values = flat(activity) | {CYCLES: activity.cycles.total}
     counts = {count: np.asarray(values[count]) for count in COUNTED}
-    node, kib = TECHNOLOGIES[name], 64
+    node, kib = technology(name), 64
     cost = price(activity, Build(knobs=machines, memory=memory, memory_kib=kib, clock_mhz=150.0), node)
     forms = energy_forms(Build(knobs=machines, memory=memory, memory_kib=kib, clock_mhz=1.0), node)
     leaking = forms[LEAKAGE].of({CYCLES: counts[CYCLES] / 150.0})

@@ -149,7 +149,7 @@ def test_energies_of_devices_are_assumed_and_carry_their_range() -> None:
 
 
 def test_memory_off_the_chip_is_the_same_at_every_node() -> None:
-    for node in TECHNOLOGIES.values():
+    for node in map(technology, TECHNOLOGIES):
         assert {key: node.constants[key] for key in OFF_CHIP} == dict(OFF_CHIP)
 
 
