@@ -24,7 +24,8 @@ from dse import pareto
 from dse.experiment import Experiment, parse
 from dse.sampling import WORTHWHILE, Sampling, Survey
 from dse.space import design, knobs
-from dse.sweeps import Plan, evaluate_chunk, forecast, plan, sweep
+from dse.sweep_plan import Plan, plan
+from dse.sweeps import evaluate_chunk, forecast, sweep
 from hwmodels import compiled
 from hwmodels.design import Design
 from hwmodels.mapping import Misfit

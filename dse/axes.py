@@ -101,11 +101,11 @@ class AxisBars:
         """(columns, 2): what a row must beat to be the best with the memory of its setting, or with that much of it."""
         first = self._first[len(self.knobs) :]
         values = [places[setting] + begin for places, begin in zip(self._settings[:-1], first, strict=False)]
-        return self._worst(technology, columns, np.array(values)[:, None])[0]  # type: ignore[no-any-return]
+        return np.asarray(self._worst(technology, columns, np.array(values)[:, None])[0])
 
     def of_clock(self, technology: str, columns: int, setting: int) -> Floats:
         """(columns, 2): what a row must beat to be the best at the clock of its setting."""
-        return self._of(technology, columns)[self._first[-2] + self._settings[-1][setting]]  # type: ignore[no-any-return]
+        return np.asarray(self._of(technology, columns)[self._first[-2] + self._settings[-1][setting]])
 
     def _knob_values(self, designs: Ints, without: range) -> Ints:
         """(axes, designs): the numbers of the values of the knobs, but for those at `without`, and of the dataflow."""

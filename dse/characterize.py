@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dse.sweeps import Progress
+from dse.progress import Progress
 from hwmodels.synthesis.blocks import Point, rtl_digest
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan

@@ -14,8 +14,8 @@ from typing import Any
 
 from dse.characterize import TIMEOUT_S
 from dse.examples import digits
+from dse.progress import Progress
 from dse.recording import Recording, build_recorder
-from dse.sweeps import Progress
 from dse.variants import load_array, load_network
 from hwmodels.activity import Activity
 from hwmodels.analytical import evaluate_layer

@@ -9,9 +9,10 @@ from pathlib import Path
 from dse.compare import Choice, Decision, decide
 from dse.examples import digits
 from dse.experiment import load
+from dse.progress import Progress
 from dse.report import write_report
 from dse.results import Results
-from dse.sweeps import Progress, sweep
+from dse.sweeps import sweep
 from dse.variants import load_array
 from workloads.executor import accuracy, run
 from workloads.files import save

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dse.progress import Progress
 from dse.variants import MEASURED, load_array, load_network
 from workloads.encoded import EncodedNetwork
 from workloads.executor import prepare, run_prepared
-
-Progress = Callable[[int, int], None]
-"""Called with images done and images in all."""
 
 TOP = 5
 BATCH = 256

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dse.sweeps import Progress
+Progress = Callable[[int, int], None]
+"""progress(done, in all), called after every unit of work."""
 
 
 @contextmanager

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import platform
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,90 +18,18 @@ from dse.executors.registry import executor as executor_named
 from dse.experiment import Experiment
 from dse.grid import Span, spans
 from dse.keep import SAMPLE_ROWS, Bars, chosen, labels, sample_rows
-from dse.observing import rates_header
+from dse.manifest import GROWTH, check_inputs, manifest, versions
 from dse.pilot import Estimate, estimate
 from dse.pool import finished
+from dse.progress import Progress
 from dse.rows import table_of
-from dse.samplers.registry import packages
 from dse.sampling import Sampling, Survey
 from dse.search import sample, search, seeds
-from dse.space import Block, Chunk, blocks, chunks
-from dse.variants import Variant, variants
-from hwmodels.compiled import WORTHWHILE
-from workloads.files import network_header
-
-CHUNK_DESIGNS = 512
-"""Designs of a chunk: working arrays of (512, tiles, blocks) stay near the caches, and a lost chunk is under a second."""
-CHUNK_ROWS = 32768
-"""Rows of a chunk at most, however many settings price a design: this bounds the memory of a sweep."""
-MOST_ROWS = 2**63 - 1
-"""Row numbers are 64-bit integers."""
-KEEPS = (results.BEST, results.FRONT, results.EVERY)
-GROWTH = "hypervolume.csv"
+from dse.space import Chunk
+from dse.sweep_plan import CHUNK_ROWS, KEEPS, Plan, plan
 
 Tell = Callable[[str], None]
 """tell(line): something to know before a long run starts."""
-Progress = Callable[[int, int], None]
-"""progress(rows done, rows in all), called after every unit of work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A sweep ready to run: the experiment, its networks, the grid, which rows to keep (one of KEEPS), and who asks for them."""
-
-    experiment: Experiment
-    variants: tuple[Variant, ...]
-    blocks: tuple[Block, ...]
-    keep: str
-    sampling: Sampling | None = None
-
-    @property
-    def rows(self) -> int:
-        """Rows of the whole space."""
-        return self.blocks[-1].first_row + self.blocks[-1].rows
-
-    @property
-    def machine_code(self) -> bool:
-        """Whether the space is large enough for it to pay."""
-        return sum(block.designs for block in self.blocks) >= WORTHWHILE
-
-    @property
-    def axes(self) -> bool:
-        """Whether the best at every value of every knob are kept as well."""
-        return self.keep == KEEPS[0]
-
-    @property
-    def whole(self) -> bool:
-        """Whether every row is evaluated and kept: on request, and where the sample is the space."""
-        return self.keep == results.EVERY or self.rows <= SAMPLE_ROWS
-
-    @property
-    def kept(self) -> str:
-        """Which rows the folder keeps."""
-        return results.ASKED if self.sampling else results.EVERY if self.whole else self.keep
-
-    def chunks(self) -> Iterator[Chunk]:
-        """The units of work where every row is evaluated."""
-        settings = len(self.blocks[0].settings)
-        return chunks(self.blocks, max(1, min(CHUNK_DESIGNS, CHUNK_ROWS // settings)))
-
-    def units(self) -> Iterator[Chunk | Span]:
-        """The units of work."""
-        return self.chunks() if self.whole else spans(self.blocks)
-
-
-def plan(experiment: Experiment, *, keep: str = KEEPS[0], sampling: Sampling | None = None) -> Plan:
-    """Load the networks, measure what is to be measured, and lay out the grid. Raises ValueError for a space too large to number."""
-    if keep not in KEEPS:
-        raise ValueError(f"keep must be one of {', '.join(KEEPS)}, not {keep!r}")
-    loaded = variants(experiment)
-    laid = blocks(experiment.space, [variant.network for variant in loaded])
-    prepared = Plan(experiment, loaded, laid, keep, sampling)
-    if prepared.rows > MOST_ROWS:
-        raise ValueError(
-            f"space: must have at most {MOST_ROWS:,} rows, not {prepared.rows:,}; give some axis fewer values"
-        )
-    return prepared
 
 
 def sweep(
@@ -144,13 +66,13 @@ def sweep(
         _check_folder(folder, experiment, resume)
         prepared = plan(experiment, keep=keep, sampling=sampling)
         if (folder / "manifest.json").exists():
-            _check_inputs(folder, _manifest(prepared, None))
+            check_inputs(folder, manifest(prepared, None))
         else:
-            results.create(folder, _manifest(prepared, None), experiment.text)
+            results.create(folder, manifest(prepared, None), experiment.text)
         results.clear_torn(folder)
         if not results.complete(folder):
             counts = _explored(prepared, folder, start, progress or _silent, workers, tell)
-            results.write_manifest(folder, _manifest(prepared, counts))
+            results.write_manifest(folder, manifest(prepared, counts))
         results.clear_work(folder)
         opened = results.open_results(folder)
     if opened.rows_kept() == 0:
@@ -333,81 +255,12 @@ def _check_folder(folder: Path, experiment: Experiment, resume: bool) -> None:
         )
 
 
-def _check_inputs(folder: Path, wanted: dict[str, Any]) -> None:
-    """Rows of other networks or of another version of the models must not be mixed with those to come."""
-    found = results.open_results(folder, unfinished=True).manifest
-    same = json.loads(json.dumps(wanted))
-    for key in ("networks", "versions", "keep", "sampling"):
-        if found[key] != same[key]:
-            raise ValueError(
-                f"{folder}: must have been begun with the same {key}, but they changed; choose a new folder"
-            )
-
-
-def _manifest(prepared: Plan, counts: results.Counts | None) -> dict[str, Any]:
-    """What was swept, with which inputs and versions; complete once `counts` are known."""
-    experiment = prepared.experiment
-    found = counts or results.Counts(0, 0, {})
-    return {
-        "format": results.FORMAT,
-        "version": results.VERSION,
-        "name": experiment.name,
-        "status": "running" if counts is None else "complete",
-        "experiment_sha256": experiment.digest,
-        "seed": experiment.seed,
-        "rows": prepared.rows,
-        "keep": prepared.kept,
-        "sampling": _sampling_entry(prepared),
-        "evaluated": found.evaluated,
-        "feasible": found.feasible,
-        "infeasible": dict(found.infeasible),
-        "skipped": found.skipped,
-        "priced": found.priced,
-        "networks": [_network_entry(variant) for variant in prepared.variants],
-        "versions": versions() | {name: version(name) for name in _asking(prepared)},
-        "platform": sys.platform,
-    }
-
-
-@lru_cache(maxsize=1)
-def versions() -> dict[str, str]:
-    """Of everything that the figures and the bytes of a part may depend on."""
-    found = {name: version(name) for name in ("dse-xnor", "numpy", "pyarrow", "pandas")}
-    return found | {"python": platform.python_version()}
-
-
-def _network_entry(variant: Variant) -> dict[str, Any]:
-    return {
-        "name": variant.network.name,
-        "precision": variant.network.precision,
-        "accuracy": None if np.isnan(variant.accuracy) else variant.accuracy,
-        "accuracy_source": variant.accuracy_source,
-        "weights": variant.network.parameters,
-        "sha256": variant.digest,
-        "rates": rates_header(variant.rates),
-        "shape": network_header(variant.network),
-    }
-
-
 def _why(prepared: Plan) -> str:
     """The constraint or the pair of them that leaves nothing, from the rows of the sample without constraints."""
     fitting = _drawn(prepared, replace(prepared.experiment, constraints=())).to_pandas()
     words = conflict(prepared.experiment.constraints, fitting)
     of = "all" if prepared.rows <= SAMPLE_ROWS else "a uniform sample"
     return f"; of the {len(fitting):,} that fit in {of}, {words}" if words else ""
-
-
-def _sampling_entry(prepared: Plan) -> dict[str, Any] | None:
-    """Who asked for the designs, and where it stands how that went."""
-    if prepared.sampling is None:
-        return None
-    technology = prepared.experiment.space.technology[0]
-    return {**asdict(prepared.sampling), "technology": technology, "hypervolume": GROWTH}
-
-
-def _asking(prepared: Plan) -> tuple[str, ...]:
-    """Packages whose version decides which designs are asked for."""
-    return packages(prepared.sampling.sampler) if prepared.sampling else ()
 
 
 def _looked(opened: results.Results) -> int:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dse.compare import Choice
+    from dse.progress import Progress
     from dse.results import Results
-    from dse.sweeps import Progress
 
 
 def fail(message: str | None, code: int) -> NoReturn:

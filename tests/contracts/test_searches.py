@@ -25,7 +25,8 @@ from dse.samplers.registry import NEEDS, SAMPLERS, sampler
 from dse.samplers.uniform import Uniform
 from dse.sampling import Axes, Sampling, Survey
 from dse.sensitivity import sensitivity
-from dse.sweeps import evaluate_chunk, plan, sweep
+from dse.sweep_plan import plan
+from dse.sweeps import evaluate_chunk, sweep
 from tests.conftest import Dse
 
 SIZES = (3, 1, 7, 2, 11)

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from dse import grid, pool, sweeps
+from dse import grid, pool, sweep_plan, sweeps
 from dse import keep as keep_rules
 from dse.executors import cluster as dask_executor
 from dse.executors.protocol import Done, Engine, Work, do
@@ -86,10 +86,10 @@ def _small(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for long, short in (('machine = ["array", "mac"]', ""), (', "zynq7020"', ""), (', "2x3"', "")):
         text = text.replace(long, short)
     (tiny / "experiment.toml").write_text(text)
-    for module in (keep_rules, sweeps):
+    for module in (keep_rules, sweep_plan):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 50)
     monkeypatch.setattr(grid, "SPAN_CORES", 4)
-    monkeypatch.setattr(sweeps, "CHUNK_DESIGNS", 4)
+    monkeypatch.setattr(sweep_plan, "CHUNK_DESIGNS", 4)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -126,7 +126,7 @@ def test_a_worker_that_dies_is_retried(tiny: Path, cluster: Cluster) -> None:
 
 CLIENT = """
 import sys, time
-from dse import grid, keep, results, sweeps
+from dse import grid, keep, results, sweep_plan, sweeps
 from dse.cli import main
 write_part = results.write_part
 def slowly(*arguments):
@@ -134,8 +134,8 @@ def slowly(*arguments):
     time.sleep(0.05)
 if __name__ == "__main__":
     results.write_part = slowly
-    grid.SPAN_CORES = sweeps.CHUNK_DESIGNS = 4
-    keep.SAMPLE_ROWS = sweeps.SAMPLE_ROWS = 50
+    grid.SPAN_CORES = sweep_plan.CHUNK_DESIGNS = 4
+    keep.SAMPLE_ROWS = sweep_plan.SAMPLE_ROWS = 50
     sys.argv = ["dse", *sys.argv[1:]]
     main()
 """
@@ -240,7 +240,7 @@ def test_what_does_not_go_together_is_refused(tiny: Path, monkeypatch: pytest.Mo
 
 
 def test_a_worker_of_another_version_is_refused(tiny: Path) -> None:
-    prepared = sweeps.plan(load(tiny / "experiment.toml"), keep="all")
+    prepared = sweep_plan.plan(load(tiny / "experiment.toml"), keep="all")
     worker = sweeps.Worker(prepared, {}, {"dse-xnor": "0.0"})
     with pytest.raises(ValueError, match=r"workers: must have dse-xnor 0.0, but one has dse-xnor [\d.]+, numpy "):
         worker(next(iter(prepared.units())))

@@ -61,7 +61,7 @@ def test_front_part_by_part_is_the_front_of_all(swept: Results) -> None:
 
 
 def test_rows_and_designs_name_each_other(tiny: Path) -> None:
-    from dse.sweeps import plan
+    from dse.sweep_plan import plan
 
     prepared = plan(load(tiny / "experiment.toml"))
     rng = np.random.default_rng(0)

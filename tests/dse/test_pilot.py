@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dse import grid, keep, pilot, sweeps
+from dse import grid, keep, pilot, sweep_plan
 from dse.experiment import Experiment, parse
 from dse.pilot import Estimate
 from dse.sweeps import forecast, sweep
@@ -27,7 +27,7 @@ act_depth = [1024, 2048]
 @pytest.fixture
 def experiment(monkeypatch: pytest.MonkeyPatch) -> Experiment:
     """A small space of 36 cores, which is searched, and large enough for an estimate."""
-    for module in (keep, sweeps):
+    for module in (keep, sweep_plan):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 40)
     monkeypatch.setattr(pilot, "LARGE_CORES", 30)
     monkeypatch.setattr(grid, "SPAN_CORES", 8)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dse import grid, keep, look, sweeps
+from dse import grid, keep, look, sweep_plan
 from dse.estimates import SLACK
 from dse.experiment import Experiment, applies, parse
 from dse.keep import Bars, chosen, figures, figures_of, oriented
@@ -19,7 +19,8 @@ from dse.look import Look
 from dse.optima import GROUP, axis_optima
 from dse.rows import table_of
 from dse.space import Space
-from dse.sweeps import Plan, evaluate_chunk, plan, prepare, sweep
+from dse.sweep_plan import Plan, plan
+from dse.sweeps import evaluate_chunk, prepare, sweep
 from reports.columns import COLUMNS
 
 AXES: dict[str, list[Any]] = {
@@ -92,9 +93,9 @@ def best_at_every_value(experiment: Experiment, every: pd.DataFrame) -> dict[tup
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spaces of a few thousand rows are searched, in many spans and batches."""
     monkeypatch.setattr(keep, "TOP", 3)
-    for module in (keep, sweeps):
+    for module in (keep, sweep_plan):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 40)
-    monkeypatch.setattr(sweeps, "WORTHWHILE", 0)
+    monkeypatch.setattr(sweep_plan, "WORTHWHILE", 0)
     monkeypatch.setattr(grid, "SPAN_CORES", 24)
     monkeypatch.setattr(look, "BATCH_CELLS", 32)
 
@@ -105,7 +106,7 @@ def test_the_search_keeps_what_brute_force_keeps(seed: int, tmp_path: Path, monk
     if seed % 3 == 0:
         monkeypatch.setattr(grid, "MOST_CELLS", 4)
     if seed == 4:
-        monkeypatch.setattr(sweeps, "WORTHWHILE", 10**9)
+        monkeypatch.setattr(sweep_plan, "WORTHWHILE", 10**9)
     experiment, prepared = drawn(seed)
     kept = "front" if seed == 1 else "best"
     every = brute(prepared)
@@ -200,7 +201,7 @@ def test_most_of_a_larger_space_is_skipped(tmp_path: Path) -> None:
 
 
 def test_prepared_bars_depend_on_the_experiment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (keep, sweeps):
+    for module in (keep, sweep_plan):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 40)
     _, prepared = drawn(5)
     for name in ("one", "two"):

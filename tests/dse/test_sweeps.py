@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dse import grid, results, sweeps
+from dse import grid, results, sweep_plan
 from dse import keep as keep_rules
 from dse.compare import Choice, decide
 from dse.conflicts import conflict
@@ -28,7 +28,8 @@ from dse.pool import finished
 from dse.results import Results, open_results
 from dse.rows import CAUSES
 from dse.space import blocks, design
-from dse.sweeps import plan, sweep
+from dse.sweep_plan import plan
+from dse.sweeps import sweep
 from hwmodels.cost import Cost
 from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate
@@ -45,8 +46,8 @@ LARGE = "cols = { from = 1, to = 12, step = 1 }"
 def _small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """The enlarged tiny space, of 3,456 rows, is searched, and not taken whole; as machine code, for it is quicker."""
     monkeypatch.setattr(keep_rules, "SAMPLE_ROWS", 1500)
-    monkeypatch.setattr(sweeps, "SAMPLE_ROWS", 1500)
-    monkeypatch.setattr(sweeps, "WORTHWHILE", 0)
+    monkeypatch.setattr(sweep_plan, "SAMPLE_ROWS", 1500)
+    monkeypatch.setattr(sweep_plan, "WORTHWHILE", 0)
 
 
 def enlarged(tiny: Path) -> Path:
@@ -113,16 +114,16 @@ def test_infeasible_rows_are_counted_by_reason(tiny: Path) -> None:
 
 SCRIPT = """
 import sys, time
-from dse import grid, keep, results, sweeps
+from dse import grid, keep, results, sweep_plan, sweeps
 from dse.cli import main
 write_part = results.write_part
 def slowly(*arguments):
     write_part(*arguments)
     time.sleep(0.3)
 results.write_part = slowly
-grid.SPAN_CORES, sweeps.CHUNK_DESIGNS = 24, 64
-keep.SAMPLE_ROWS = sweeps.SAMPLE_ROWS = 1500
-sweeps.WORTHWHILE = 0
+grid.SPAN_CORES, sweep_plan.CHUNK_DESIGNS = 24, 64
+keep.SAMPLE_ROWS = sweep_plan.SAMPLE_ROWS = 1500
+sweep_plan.WORTHWHILE = 0
 sys.argv = ["dse", *sys.argv[1:]]
 main()
 """
@@ -162,7 +163,7 @@ def test_stopped_sweep_resumes_to_the_same_rows(
 ) -> None:
     experiment = load(enlarged(tiny))
     monkeypatch.setattr(grid, "SPAN_CORES", 24)
-    monkeypatch.setattr(sweeps, "CHUNK_DESIGNS", 64)
+    monkeypatch.setattr(sweep_plan, "CHUNK_DESIGNS", 64)
     whole = sweep(experiment, tiny / "whole", keep=keep)
     process = started(tiny, "--keep", keep, "--workers", workers)
     wait_for_units(tiny, process, 3)
