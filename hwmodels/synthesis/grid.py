@@ -80,18 +80,17 @@ _SHAPES = (
     (32, 4, 8, 1, 1, 4, 1024, 16), (2, 2, 32, 1, 1, 4, 256, 8), (16, 16, 16, 1, 2, 2, 512, 16), (64, 2, 32, 1, 1, 2, 256, 64),
     (4, 4, 48, 3, 3, 3, 512, 48), (24, 4, 24, 1, 1, 1, 1024, 24),
 )  # fmt: skip
-# How many of the shapes each unit is synthesized for.
-_UNITS = {
-    "vector_unit": 16,
-    "writer": 12,
-    "sequencer": 12,
-    "loader": 6,
-    "columns": 5,
-    "controller": 4,
-    "drain": 4,
-    "grid": 16,
+# Which of the shapes each unit and the frame is synthesized for; `columns` knows nothing but their number.
+_UNITS: Mapping[str, Sequence[int]] = {
+    "vector_unit": range(16),
+    "writer": range(12),
+    "sequencer": range(12),
+    "loader": range(6),
+    "columns": (0, 1, 3, 7, 12),
+    "controller": range(4),
+    "drain": range(4),
+    "grid": range(16),
 }
-# Which of the shapes the frame is.
 _FRAMES = (0, 1, 2, 3, 4, 7, 9)
 # More grids of PEs with second stages: what waits for them is registers of another kind.
 _DEEP_GRIDS = ((4, 4, 32, 2, 2, 2, 256, 32, 2, 1, 2), (8, 4, 16, 1, 1, 4, 1024, 32, 1, 2, 2))
@@ -153,8 +152,8 @@ def _full() -> Iterator[Point]:
     yield from (_mac(*knobs, stages) for knobs, stages in _DEEP_MACS)
     for bits, depth, thresholds in _POSTS:
         yield Point("post_unit", Design(max_act_bits=bits, weight_depth=depth, threshold_depth=thresholds))
-    for block, count in _UNITS.items():
-        yield from (_whole(block, knobs) for knobs in _SHAPES[:count])
+    for block, shapes in _UNITS.items():
+        yield from (_whole(block, _SHAPES[shape]) for shape in shapes)
     yield from (_whole("grid", knobs) for knobs in _DEEP_GRIDS)
     for width, lanes, depth in _BANKS:
         yield Point("bank", replace(_alone(width, depth), lanes_w=lanes))
