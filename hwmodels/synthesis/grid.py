@@ -12,25 +12,42 @@ from hwmodels.synthesis.blocks import Point
 Stages = Sequence[int]
 
 # width, lanes_a, lanes_w, max_act_bits, max_weight_bits, weight_depth (which gives the accumulator's width). Every width at least
-# twice, one behind the other: a fit that sees two thirds of the points has seen each width.
+# twice, one behind the other: a fit that sees two thirds of the points has seen each width. The fewer the bits, the more the lanes
+# and the shifts of the accumulator tell, so that the narrow ones have most of them.
 _PES = (
-    (8, 1, 1, 1, 1, 64), (8, 1, 1, 8, 8, 512), (8, 2, 2, 2, 2, 256),
+    (8, 1, 1, 1, 1, 64), (8, 1, 1, 8, 8, 512), (8, 2, 2, 2, 2, 256), (8, 1, 2, 4, 4, 256), (8, 2, 1, 8, 8, 512), (8, 4, 4, 8, 8, 512),
+    (12, 1, 1, 2, 2, 256), (12, 2, 2, 4, 4, 512),
     (16, 1, 1, 2, 2, 128), (16, 1, 1, 8, 8, 1024), (16, 1, 2, 4, 4, 512), (16, 2, 2, 8, 8, 1024), (16, 4, 4, 4, 4, 1024),
-    (16, 8, 1, 8, 8, 512), (16, 8, 8, 8, 8, 512),
-    (24, 1, 1, 2, 2, 256), (24, 1, 3, 3, 3, 512),
+    (16, 8, 1, 8, 8, 512), (16, 8, 8, 8, 8, 512), (16, 2, 1, 2, 2, 256), (16, 1, 4, 8, 8, 512), (16, 4, 2, 4, 4, 512), (16, 3, 3, 6, 6, 512),
+    (20, 1, 1, 4, 4, 512), (20, 1, 2, 2, 2, 256),
+    (24, 1, 1, 2, 2, 256), (24, 1, 3, 3, 3, 512), (24, 2, 2, 8, 8, 512),
     (32, 1, 1, 4, 4, 1024), (32, 1, 1, 8, 8, 256), (32, 1, 3, 3, 3, 512), (32, 2, 2, 4, 4, 512), (32, 4, 2, 8, 8, 1024),
-    (32, 1, 2, 4, 4, 512),
-    (48, 1, 1, 1, 1, 512), (48, 2, 2, 4, 4, 512),
+    (32, 1, 2, 4, 4, 512), (32, 1, 4, 4, 4, 512), (32, 2, 1, 2, 2, 256), (32, 1, 8, 8, 8, 1024),
+    (40, 1, 1, 2, 2, 512), (40, 2, 1, 4, 4, 512),
+    (48, 1, 1, 1, 1, 512), (48, 2, 2, 4, 4, 512), (48, 1, 1, 4, 4, 512),
+    (56, 1, 1, 4, 4, 256), (56, 1, 2, 4, 4, 1024),
     (64, 1, 1, 2, 2, 256), (64, 1, 1, 8, 8, 1024), (64, 2, 2, 2, 2, 1024), (64, 1, 4, 4, 4, 512), (64, 2, 1, 4, 4, 256),
-    (96, 1, 1, 2, 2, 256), (96, 1, 1, 8, 8, 1024),
-    (128, 1, 1, 4, 4, 512), (128, 2, 2, 2, 2, 512),
+    (80, 1, 1, 2, 2, 512), (80, 1, 2, 2, 2, 512),
+    (96, 1, 1, 2, 2, 256), (96, 1, 1, 8, 8, 1024), (96, 2, 2, 4, 4, 512),
+    (112, 1, 1, 4, 4, 512), (112, 1, 1, 8, 8, 512),
+    (128, 1, 1, 4, 4, 512), (128, 2, 2, 2, 2, 512), (128, 1, 2, 2, 2, 512),
+    (192, 1, 1, 2, 2, 512), (192, 1, 1, 4, 4, 1024),
     (256, 1, 1, 2, 2, 1024), (256, 1, 1, 4, 4, 512),
 )  # fmt: skip
-# width, max_act_bits, max_weight_bits. Every pair of code widths twice, for the same reason.
+# width, max_act_bits, max_weight_bits.
 _MACS = (
     (8, 1, 1), (16, 1, 1), (8, 1, 2), (16, 1, 2), (8, 2, 2), (32, 2, 2), (8, 1, 4), (16, 1, 4), (8, 2, 4), (16, 2, 4),
     (8, 3, 3), (16, 3, 3), (8, 4, 4), (16, 4, 4), (4, 8, 4), (8, 8, 4), (4, 6, 6), (8, 6, 6), (4, 8, 8), (8, 8, 8),
+    (32, 1, 1), (32, 1, 2), (32, 4, 4),
 )  # fmt: skip
+# Every other pair of code widths twice, for the same reason as widths: once with the wider code on either side.
+_PAIRS = tuple(
+    pair
+    for wide in range(1, 9)
+    for narrow in range(1, wide + 1)
+    if not any({wide, narrow} == set(codes) for _, *codes in _MACS)
+    for pair in ((8, wide, narrow), (4, narrow, wide))
+)
 # The same, and the stages of counts, sum and accumulator.
 _DEEP_PES = (
     ((32, 1, 1, 4, 4, 1024), (2, 1, 1)), ((32, 1, 1, 4, 4, 1024), (1, 2, 1)), ((32, 1, 1, 4, 4, 1024), (1, 1, 2)),
@@ -46,33 +63,42 @@ _DEEP_MACS = (
     ((8, 4, 4), (2, 1, 1)), ((8, 4, 4), (1, 2, 1)), ((16, 2, 2), (1, 2, 2)), ((32, 2, 2), (2, 2, 1)), ((8, 8, 8), (2, 2, 2)),
     ((16, 4, 4), (2, 2, 2)), ((16, 1, 1), (1, 2, 1)), ((16, 8, 4), (2, 1, 2)), ((8, 2, 2), (1, 2, 2)), ((8, 8, 4), (2, 2, 2)),
     ((8, 4, 4), (1, 2, 2)), ((16, 3, 3), (1, 2, 2)), ((16, 2, 2), (2, 1, 1)), ((8, 1, 1), (2, 1, 1)),
+    ((16, 1, 1), (2, 2, 2)), ((8, 1, 4), (2, 1, 2)), ((8, 2, 4), (2, 2, 2)), ((8, 3, 3), (2, 1, 1)), ((4, 6, 6), (2, 1, 2)),
+    ((8, 8, 2), (2, 1, 1)), ((16, 1, 2), (1, 2, 2)), ((8, 1, 4), (1, 2, 1)), ((8, 6, 3), (1, 2, 2)),
 )  # fmt: skip
 # max_act_bits, weight_depth, threshold_depth
-_POSTS = ((1, 256, 16), (2, 1024, 32), (3, 256, 64), (4, 1024, 16), (6, 512, 32), (8, 1024, 32))
-# rows, cols, width, lanes_a, lanes_w, max bits, weight_depth, port_bits, and stages where there are more than three
+_POSTS = (
+    (1, 256, 16), (2, 1024, 32), (3, 256, 64), (4, 1024, 16), (6, 512, 32), (8, 1024, 32), (1, 1024, 64), (2, 256, 16), (5, 512, 16),
+    (7, 256, 32),
+)  # fmt: skip
+# rows, cols, width, lanes_a, lanes_w, max bits, weight_depth, port_bits, and stages where there are more than three. Rows below,
+# at and above the width, ports too; every number of bits, 1 to 16 columns.
 _SHAPES = (
     (4, 2, 16, 1, 1, 2, 256, 16), (8, 4, 16, 1, 1, 4, 1024, 32), (16, 2, 16, 2, 2, 2, 256, 64, 2, 2, 2),
     (4, 8, 32, 1, 2, 2, 512, 32), (16, 8, 32, 1, 1, 1, 1024, 64), (8, 2, 32, 2, 4, 8, 1024, 16),
-    (8, 8, 64, 2, 1, 4, 1024, 64, 2, 1, 1),
+    (8, 8, 64, 2, 1, 4, 1024, 64, 2, 1, 1), (8, 1, 8, 1, 1, 3, 256, 8), (32, 2, 16, 1, 1, 8, 512, 32), (8, 3, 32, 2, 1, 6, 256, 128),
+    (32, 4, 8, 1, 1, 4, 1024, 16), (2, 2, 32, 1, 1, 4, 256, 8), (16, 16, 16, 1, 2, 2, 512, 16), (64, 2, 32, 1, 1, 2, 256, 64),
+    (4, 4, 48, 3, 3, 3, 512, 48), (24, 4, 24, 1, 1, 1, 1024, 24),
 )  # fmt: skip
-# How many of the shapes each unit and the frame is synthesized for.
-_UNITS = {
-    "vector_unit": 7,
-    "writer": 6,
-    "sequencer": 4,
-    "loader": 2,
-    "columns": 2,
-    "controller": 1,
-    "drain": 1,
-    "grid": 7,
+# Which of the shapes each unit and the frame is synthesized for; `columns` knows nothing but their number.
+_UNITS: Mapping[str, Sequence[int]] = {
+    "vector_unit": range(16),
+    "writer": range(12),
+    "sequencer": range(12),
+    "loader": range(6),
+    "columns": (0, 1, 3, 7, 12),
+    "controller": range(4),
+    "drain": range(4),
+    "grid": range(16),
 }
-_FRAMES = 5
+_FRAMES = (0, 1, 2, 3, 4, 7, 9)
 # More grids of PEs with second stages: what waits for them is registers of another kind.
 _DEEP_GRIDS = ((4, 4, 32, 2, 2, 2, 256, 32, 2, 1, 2), (8, 4, 16, 1, 1, 4, 1024, 32, 1, 2, 2))
 _ENGINES = (
     (2, 2, 16, 1, 1, 1, 128, 16), (4, 4, 16, 1, 1, 2, 256, 32), (4, 4, 32, 2, 2, 2, 256, 32, 2, 1, 2), (4, 4, 64, 1, 1, 2, 1024, 64),
+    (8, 4, 16, 2, 1, 3, 256, 16), (16, 2, 32, 1, 1, 2, 512, 32),
 )  # fmt: skip
-_MAC_ENGINES = ((4, 2, 16, 2, 2, 2, 256, 32),)
+_MAC_ENGINES = ((4, 2, 16, 2, 2, 2, 256, 32), (4, 4, 8, 1, 1, 4, 256, 16), (8, 2, 16, 1, 1, 1, 256, 32))
 # width, lanes, depth
 _BANKS = (
     (16, 1, 64), (32, 1, 128), (32, 2, 256), (64, 1, 512), (64, 2, 1024), (32, 1, 2048), (8, 1, 512), (16, 1, 32),
@@ -121,17 +147,17 @@ def _whole(block: str, knobs: tuple[int, ...], kind: Literal["array", "mac"] = "
 
 def _full() -> Iterator[Point]:
     yield from (_pe(*knobs) for knobs in _PES)
-    yield from (_mac(*knobs) for knobs in _MACS)
+    yield from (_mac(*knobs) for knobs in (*_MACS, *_PAIRS))
     yield from (_pe(*knobs, stages) for knobs, stages in _DEEP_PES)
     yield from (_mac(*knobs, stages) for knobs, stages in _DEEP_MACS)
     for bits, depth, thresholds in _POSTS:
         yield Point("post_unit", Design(max_act_bits=bits, weight_depth=depth, threshold_depth=thresholds))
-    for block, count in _UNITS.items():
-        yield from (_whole(block, knobs) for knobs in _SHAPES[:count])
+    for block, shapes in _UNITS.items():
+        yield from (_whole(block, _SHAPES[shape]) for shape in shapes)
     yield from (_whole("grid", knobs) for knobs in _DEEP_GRIDS)
     for width, lanes, depth in _BANKS:
         yield Point("bank", replace(_alone(width, depth), lanes_w=lanes))
-    yield from (_whole("frame", knobs) for knobs in _SHAPES[:_FRAMES])
+    yield from (_whole("frame", _SHAPES[shape]) for shape in _FRAMES)
     yield from (_whole("engine", knobs) for knobs in _ENGINES)
     yield from (_whole("engine", knobs, "mac") for knobs in _MAC_ENGINES)
 
