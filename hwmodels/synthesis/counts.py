@@ -34,6 +34,8 @@ def read_counts(folder: Path, target: Target) -> Counts:
     text = (folder / "counts.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text[text.index("{") :])["design"]
     cells = {name: _number(value) for name, value in found["num_cells_by_type"].items()}
+    if not cells:
+        raise ValueError("it gave no cells at all")
     if target.family:
         return _fpga(cells, target.family)
     if not float(found.get("area", 0)) > 0:

@@ -36,27 +36,26 @@ _XILINX_LUTRAM = {
 }  # fmt: skip
 
 
-def _xilinx(family: str) -> tuple[str, ...]:
-    """`synth_xilinx` without the 1.6 MB of cells that nothing maps to, which are half of a small point's time: the counts are equal.
+_XILINX_OPTIONS = "-flatten -noiopad -noclkbuf -nodsp -nosrl -top {top}"
+"""No DSP slices and no LUTs as shift registers: a design is compared by LUTs, and flip-flops are those of the RTL."""
+_XC7 = (
+    "read_verilog -lib -specify +/xilinx/cells_sim.v",
+    "hierarchy -check -top {top}",
+    f"synth_xilinx -family xc7 {_XILINX_OPTIONS} -run prepare:check",
+    "blackbox =A:whitebox",
+)
+"""`synth_xilinx` without the 1.6 MB of cells that nothing maps to, which are half of a small point's time: the counts are equal.
 
-    No DSP slices and no LUTs as shift registers: a design is compared by LUTs, and flip-flops are those of the RTL.
-    """
-    options = f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -nodsp -nosrl -top {{top}}"
-    return (
-        "read_verilog -lib -specify +/xilinx/cells_sim.v",
-        "hierarchy -check -top {top}",
-        f"{options} -run prepare:check",
-        "blackbox =A:whitebox",
-    )
-
+UltraScale+ has its block RAM among them, and needs them all: without its cells Yosys sweeps a memory away.
+"""
 
 FAMILIES: Mapping[str, Family] = {
     "xc7": Family(
-        "Xilinx 7-series", _xilinx("xc7"), _XILINX_LUT, _XILINX_LUTRAM,
+        "Xilinx 7-series", _XC7, _XILINX_LUT, _XILINX_LUTRAM,
         ("CARRY4",), ("FD",), {"RAMB18E1": 18, "RAMB36E1": 36}, ("DSP48E1",),
     ),
     "xcup": Family(
-        "Xilinx UltraScale+", _xilinx("xcup"), _XILINX_LUT, _XILINX_LUTRAM,
+        "Xilinx UltraScale+", (f"synth_xilinx -family xcup {_XILINX_OPTIONS}",), _XILINX_LUT, _XILINX_LUTRAM,
         ("CARRY8", "CARRY4"), ("FD",), {"RAMB18E2": 18, "RAMB36E2": 36, "URAM288": 288}, ("DSP48E2",),
     ),
     # A carry cell of ECP5 takes two LUTs; a 16 x 4 memory four, and two more that its write port blocks.

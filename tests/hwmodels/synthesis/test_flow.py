@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,8 @@ LIBERTY = {
     ),
 }  # fmt: skip
 """In the order in which the table's origin names them."""
-SAMPLE = (("pe", 0), ("pe_mac", 0), ("post_unit", 1))
-"""Block, and which of its rows."""
+SAMPLE = (("pe", 0), ("pe_mac", 0), ("post_unit", 1), ("bank", 1))
+"""Block, and which of its rows; banks of FPGAs only."""
 
 pytestmark = pytest.mark.skipif(YOSYS_WHEEL is None, reason="needs Yosys: pip install pyosys")
 
@@ -46,8 +47,10 @@ def test_points_come_out_as_in_the_table(name: str, tmp_path: Path) -> None:
         pytest.skip(f"the table is of {table.head['tool']}, this is {find_yosys(YOSYS_WHEEL).name}")
     aim = target(name, libraries(name))
     for block, number in SAMPLE:
+        if not table.done(block):
+            continue
         row = table.done(block)[number]
         folder = tmp_path / f"{block}{number}"
         folder.mkdir()
         found = synthesize(row.point, aim, find_yosys(YOSYS_WHEEL), folder, timeout_s=600)
-        assert found.counts == row.counts, row.point.name
+        assert found.counts == replace(row.counts, clock_mhz=0.0), row.point.name
