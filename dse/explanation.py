@@ -12,13 +12,16 @@ from dse.experiment import Experiment, parse
 from dse.results import Results
 from dse.space import blocks, design
 from hwmodels.areas import Fit, fitted
+from hwmodels.build import Build, banks
 from hwmodels.clocks import engine_paths
 from hwmodels.constants import ASSUMED
 from hwmodels.design import Design
+from hwmodels.energy import energy_terms
 from hwmodels.models import Evaluation, evaluate
-from hwmodels.pricing import Build, Term, area_terms, banks, energy_terms, resource_terms
+from hwmodels.silicon import area_terms, resource_terms
 from hwmodels.structure import UNEVEN
 from hwmodels.technology import Technology
+from hwmodels.terms import Term
 from workloads.files import network_from_header
 from workloads.network import Network
 

@@ -12,10 +12,10 @@ import numpy as np
 from dse.estimates import Interval, forms_of
 from dse.grid import Points
 from dse.space import Block
+from hwmodels.build import Build
 from hwmodels.cost import silicon
 from hwmodels.knobs import Knobs
 from hwmodels.linear import Linear, energy_forms
-from hwmodels.pricing import Build
 from hwmodels.technology import technology
 
 

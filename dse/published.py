@@ -14,12 +14,15 @@ from math import exp, log
 import pandas as pd
 
 from hwmodels.analytical import evaluate_layer, evaluate_mapping
+from hwmodels.build import Build
 from hwmodels.constants import Constant
 from hwmodels.design import Design
+from hwmodels.energy import energy_terms
 from hwmodels.geometry import geometry
 from hwmodels.mapping import WEIGHT, Mapping, walk_of
-from hwmodels.pricing import Build, Term, energy_terms, resource_terms
+from hwmodels.silicon import resource_terms
 from hwmodels.technology import ASIC_45, Technology, scaled, technology
+from hwmodels.terms import Term
 from workloads.layers import Conv, Dense, Layer
 from workloads.zoo import NETWORKS
 

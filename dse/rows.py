@@ -17,12 +17,12 @@ from dse.results import Counts
 from dse.space import Block, Setting, knobs
 from dse.variants import Variant
 from hwmodels.activity import Activity
+from hwmodels.build import Build
 from hwmodels.compiled import evaluate
 from hwmodels.cost import Cost, price, silicon
 from hwmodels.footprint import footprint_bits
 from hwmodels.knobs import NUMERIC, Knobs
 from hwmodels.models import work
-from hwmodels.pricing import Build
 from hwmodels.technology import technology
 from workloads.network import Network
 

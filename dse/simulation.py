@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from hwmodels.activity import Activity
+from hwmodels.build import Build
 from hwmodels.cost import price
 from hwmodels.design import Design
 from hwmodels.exact import Timed, simulated_times, timed
-from hwmodels.pricing import Build
 from hwmodels.rates import RANDOM, Rates
 from hwmodels.technology import technology
 from workloads.network import Network

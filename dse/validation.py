@@ -19,6 +19,7 @@ from dse.space import FULL, Space, blocks, design, knobs
 from hwmodels import batch
 from hwmodels.activity import Activity
 from hwmodels.analytical import evaluate_layer, evaluate_mapping
+from hwmodels.build import Build
 from hwmodels.design import Design
 from hwmodels.exact import exact_layer, recurrence_times, simulated_times
 from hwmodels.geometry import geometry
@@ -26,9 +27,10 @@ from hwmodels.macro_model import left_out
 from hwmodels.macros import shipped_macros
 from hwmodels.mapping import WEIGHT, Mapping, Misfit, mappings, walk_of
 from hwmodels.models import evaluate
-from hwmodels.pricing import Build, resource_terms, total
 from hwmodels.schedule import cycles_by_cause, schedule
+from hwmodels.silicon import resource_terms
 from hwmodels.technology import energy_factor, technology
+from hwmodels.terms import total
 from workloads.actions import Actions
 from workloads.encoded import Ints
 from workloads.encoding import decode_weights, quantize

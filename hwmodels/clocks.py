@@ -18,9 +18,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from hwmodels.build import Build, banks
 from hwmodels.least_squares import Floats, relative
 from hwmodels.macro_model import MacroModel
-from hwmodels.pricing import Build, banks
 from hwmodels.structure import Features, Machine, Number
 from hwmodels.synthesis.table import DONE, Row, Table, shipped_table
 from hwmodels.technology import Technology

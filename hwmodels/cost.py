@@ -9,12 +9,15 @@ import numpy as np
 
 from hwmodels.activity import Activity
 from hwmodels.areas import fitted
+from hwmodels.build import Build
 from hwmodels.clocks import max_clock_mhz
 from hwmodels.design import Design
+from hwmodels.energy import energy_terms
 from hwmodels.knobs import Knobs
-from hwmodels.pricing import Build, Number, Term, area_terms, energy_terms, resource_terms, total
 from hwmodels.rates import RANDOM, Rates
+from hwmodels.silicon import area_terms, resource_terms
 from hwmodels.technology import Technology
+from hwmodels.terms import Number, Term, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,15 +49,15 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memories:
-    """What a family has: its units; LUTs for every bit of a choice, by the units to choose from; and whether reads are guarded.
+    """What a family has: its units; LUTs for every bit of a choice, by the units to choose from; and what guards its reads.
 
     Guarded: block RAM does not say what it reads at an address that is written in the same cycle, so that Yosys keeps both words
-    and both addresses and compares.
+    and both addresses and compares. `guard` is how many LUTs a bit of the address takes then; 0 where reads need none.
     """
 
     units: tuple[Unit, ...]
     choice: Callable[[Number], Number]
-    guarded: bool = False
+    guard: int = 0
 
     def bank(self, depth: Number, bits: Number) -> dict[str, Number]:
         """lut, ff and ram_kbit of a memory of one read and one write port, with a register behind LUTs; of numbers or of arrays."""
@@ -67,12 +67,14 @@ class Memories:
             return np.choose(best, [np.asarray(amount(unit)) for unit in self.units])
 
         stacked, in_luts = of(lambda unit: unit.stacked(depth)), of(lambda unit: int(unit.luts > 0))
-        guard = np.where(in_luts, 0, 1) * int(self.guarded)
+        guarded = np.where(in_luts, 0, 1) * int(self.guard > 0)
         address = np.ceil(np.log2(np.maximum(depth, 2))).astype(np.int64)
         chosen = np.where(stacked > 1, bits * self.choice(stacked) + stacked, 0)
         return {
-            "lut": of(lambda unit: unit.number(depth, bits) * unit.luts) + chosen + guard * (bits + 2 * address),
-            "ff": in_luts * bits + guard * (2 * bits + address + 2),
+            "lut": of(lambda unit: unit.number(depth, bits) * unit.luts)
+            + chosen
+            + guarded * (bits + self.guard * address),
+            "ff": in_luts * bits + guarded * (2 * bits + address + 2),
             "ram_kbit": of(lambda unit: unit.number(depth, bits) * unit.kbit),
         }
 
@@ -108,7 +110,13 @@ MEMORIES: Mapping[str, Memories] = MappingProxyType({
     "ecp5": Memories(
         units=(Unit(depth=16, bits=4, luts=6, cost=4, fixed=4), *_blocks(18, 128, 36)),
         choice=lambda stacked: 4 * (stacked - 1) // 3,
-        guarded=True,
+        guard=2,
+    ),
+    # No LUTs as memory.
+    "ice40": Memories(
+        units=tuple(Unit(depth=4096 // wide, bits=wide, kbit=4, cost=64, fixed=64) for wide in (16, 8, 4, 2)),
+        choice=lambda stacked: (5 * stacked - 4) // 6,
+        guard=1,
     ),
 })  # fmt: skip
 """By the target of a technology's fit."""

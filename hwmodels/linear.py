@@ -1,4 +1,4 @@
-"""Prices as linear forms: the pricing of `hwmodels.pricing`, run once with names in the place of counts.
+"""Prices as linear forms: the sums of `hwmodels.energy`, run once with names in the place of counts.
 
 Every energy is a sum of count x price. Run with a `Linear` for every count, the same lines give the price of each: arrays that
 depend on the knobs alone, so that a sweep takes them once for many activities, and bounds them over a part of the space.
@@ -11,8 +11,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hwmodels.activity import Activity, Cycles
-from hwmodels.pricing import Build, energy_terms, total
+from hwmodels.build import Build
+from hwmodels.energy import energy_terms
 from hwmodels.technology import Technology
+from hwmodels.terms import total
 from workloads.actions import Actions
 
 Number = Any

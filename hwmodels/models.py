@@ -8,13 +8,13 @@ from types import MappingProxyType
 
 from hwmodels.activity import Activity, total
 from hwmodels.analytical import Evaluated, evaluate_layer
+from hwmodels.build import Build
 from hwmodels.clocks import engine_paths
 from hwmodels.cost import Cost, price, silicon
 from hwmodels.design import Design
 from hwmodels.exact import exact_layer, simulated_layer
 from hwmodels.footprint import footprint_bits
 from hwmodels.mapping import Misfit
-from hwmodels.pricing import Build
 from hwmodels.rates import RANDOM, Rates
 from hwmodels.technology import Technology, technology
 from workloads.layers import Conv, Dense, Layer, MatMul

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from dse.bits.fronts import Ints
 from dse.bits.problem import Problem, Step
 from hwmodels.batch import evaluate_alike
+from hwmodels.build import Build
 from hwmodels.cost import price
 from hwmodels.design import Design
-from hwmodels.pricing import Build
 from hwmodels.technology import technology
 from workloads.layers import Contraction, Layer
 from workloads.network import at_bits

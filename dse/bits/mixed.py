@@ -19,11 +19,11 @@ from dse.bits.question import Question
 from dse.bits.sets import solve_sets
 from dse.bits.solver import Answer, Budget, Table, solve
 from dse.bits.subject import Subject, losses_for, problem_for, widest
+from hwmodels.build import Build
 from hwmodels.cost import silicon
 from hwmodels.design import Design
 from hwmodels.mapping import Misfit
 from hwmodels.models import check_device, check_memory
-from hwmodels.pricing import Build
 from hwmodels.technology import technology
 from workloads.network import Network, with_bits
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from dse.bits.costs import FJ_PER_NJ, StepCosts
 from dse.bits.losses import UNIT
 from dse.experiment import Constraint
+from hwmodels.build import Build
 from hwmodels.cost import silicon
 from hwmodels.design import Design
-from hwmodels.pricing import Build
 from hwmodels.technology import technology
 
 LOSS = "loss"

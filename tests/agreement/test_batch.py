@@ -17,12 +17,12 @@ from hwmodels.activity import Activity
 from hwmodels.activity import total as activity_total
 from hwmodels.analytical import evaluate_layer, evaluate_mapping
 from hwmodels.batch import COUNTS
+from hwmodels.build import Build
 from hwmodels.cost import Cost, price
 from hwmodels.design import Design, illegal
 from hwmodels.geometry import geometry
 from hwmodels.knobs import ILLEGAL, illegal_reasons, of_designs
 from hwmodels.mapping import Mapping, Misfit
-from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES, technology
 from tests.agreement.walk import Walk, up, window
 from tests.hwmodels.samples import random_any_layer, random_design

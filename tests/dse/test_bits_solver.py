@@ -15,11 +15,11 @@ from dse.bits import fronts
 from dse.bits.costs import step_costs
 from dse.bits.problem import Pairs, Problem, Step, problem_of
 from dse.bits.solver import Answer, Budget, Table, solve
+from hwmodels.build import Build
 from hwmodels.cost import price
 from hwmodels.design import Design
 from hwmodels.mapping import Misfit
 from hwmodels.models import MODELS, evaluate
-from hwmodels.pricing import Build
 from hwmodels.technology import technology
 from workloads.layers import Add, Concat, Conv, Dense, Flatten, Host, Layer, MatMul, Pool
 from workloads.network import Input, Network, Node, with_bits

@@ -8,12 +8,12 @@ from itertools import product
 import numpy as np
 import pytest
 
+from hwmodels.build import Build
 from hwmodels.clocks import PARTS, Clocks, delay_ps, engine_paths, fit_clocks, fitted_clocks, max_clock_mhz
 from hwmodels.design import Design
 from hwmodels.knobs import of_designs
 from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate
-from hwmodels.pricing import Build
 from hwmodels.synthesis.blocks import Point
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan

@@ -8,10 +8,13 @@ from math import isnan
 import pytest
 
 from hwmodels.activity import Activity, Cycles
+from hwmodels.build import Build
 from hwmodels.cost import Cost, price, silicon
 from hwmodels.design import Design
-from hwmodels.pricing import Build, area_terms, energy_terms, resource_terms, total
+from hwmodels.energy import energy_terms
+from hwmodels.silicon import area_terms, resource_terms
 from hwmodels.technology import TECHNOLOGIES, technology
+from hwmodels.terms import total
 from workloads.actions import Actions
 
 DESIGN = Design(rows=4, cols=2, width=32, lanes_a=2, max_act_bits=4, max_weight_bits=4, clock_mhz=50.0)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from hwmodels.activity import total
+from hwmodels.build import Build
 from hwmodels.cost import price, silicon
 from hwmodels.design import Design
 from hwmodels.footprint import footprint_bits
 from hwmodels.mapping import Misfit
 from hwmodels.models import check_device, evaluate, utilisation, work
-from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES, technology
 from workloads.layers import Conv, Dense, Flatten, Pool
 from workloads.network import Input, Network, Node

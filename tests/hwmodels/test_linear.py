@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hwmodels import batch
+from hwmodels.build import Build
 from hwmodels.cost import price
 from hwmodels.knobs import of_designs as knobs
 from hwmodels.linear import COMPONENTS, COUNTED, CYCLES, DYNAMIC, LEAKAGE, Linear, energy_forms
-from hwmodels.pricing import Build
 from hwmodels.technology import TECHNOLOGIES, technology
 from tests.agreement.test_batch import designs_of, flat
 from tests.hwmodels.samples import random_layer

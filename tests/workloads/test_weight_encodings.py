@@ -7,9 +7,10 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from hwmodels.analytical import evaluate_layer
+from hwmodels.build import Build
 from hwmodels.design import Design
+from hwmodels.energy import energy_terms
 from hwmodels.models import evaluate
-from hwmodels.pricing import Build, energy_terms
 from hwmodels.technology import technology
 from workloads.actions import Actions
 from workloads.layers import Conv, Dense

@@ -8,22 +8,13 @@ import numpy as np
 import pytest
 
 from hwmodels.activity import Activity, Cycles
+from hwmodels.build import Bank, Build, banks, sram_kib
 from hwmodels.design import Design
+from hwmodels.energy import energy_terms
 from hwmodels.knobs import NUMERIC, Knobs
-from hwmodels.pricing import (
-    Bank,
-    Build,
-    Term,
-    area_terms,
-    banks,
-    block_rams,
-    dsp_per_multiplier,
-    energy_terms,
-    resource_terms,
-    sram_kib,
-    total,
-)
+from hwmodels.silicon import area_terms, block_rams, dsp_per_multiplier, resource_terms
 from hwmodels.technology import TECHNOLOGIES, technology
+from hwmodels.terms import Term, total
 from workloads.actions import Actions
 
 DESIGN = Design(
