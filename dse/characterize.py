@@ -56,7 +56,10 @@ class Run:
     def digest(self, point: Point) -> str:
         """Content hash that makes a point the same as one done before."""
         names = ["kind", "tool", "options", "origin"] + ["router"] * is_routed(point, self.aim)
-        return point.digest("|".join(self.head[name] for name in names))
+        context = [self.head[name] for name in names]
+        if self.aim.family and point.has_memories:
+            context += self.aim.family.memory_cells
+        return point.digest("|".join(context))
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,12 @@ class Point:
         return BLOCKS[self.block].top
 
     @property
+    def has_memories(self) -> bool:
+        """Whether memories are synthesized with it."""
+        known = BLOCKS[self.block]
+        return "bank" not in known.empty and "bank" in _below(known.top, known.empty)
+
+    @property
     def name(self) -> str:
         """The block and what makes it unlike others, in words."""
         known = BLOCKS[self.block].parameters

@@ -17,7 +17,10 @@ ABC_PERIOD_PS = 20000
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Cells of an FPGA family that are counted: how many LUTs, LUTs used as memory, carry cells, Kbit and multipliers each is."""
+    """Cells of an FPGA family that are counted: how many LUTs, LUTs used as memory, carry cells, Kbit and multipliers each is.
+
+    `memory_cells` declare what memories alone map to; without them Yosys sweeps a memory away.
+    """
 
     description: str
     synthesis: tuple[str, ...]
@@ -27,6 +30,7 @@ class Family:
     flip_flop: tuple[str, ...]
     ram_kbit: Mapping[str, int]
     dsp: tuple[str, ...]
+    memory_cells: tuple[str, ...] = ()
 
 
 _XILINX_LUT = {"INV": 1, **{f"LUT{inputs}": 1 for inputs in range(1, 7)}}
@@ -36,27 +40,32 @@ _XILINX_LUTRAM = {
 }  # fmt: skip
 
 
-_XILINX_OPTIONS = "-flatten -noiopad -noclkbuf -nodsp -nosrl -top {top}"
-"""No DSP slices and no LUTs as shift registers: a design is compared by LUTs, and flip-flops are those of the RTL."""
-_XC7 = (
-    "read_verilog -lib -specify +/xilinx/cells_sim.v",
-    "hierarchy -check -top {top}",
-    f"synth_xilinx -family xc7 {_XILINX_OPTIONS} -run prepare:check",
-    "blackbox =A:whitebox",
-)
-"""`synth_xilinx` without the 1.6 MB of cells that nothing maps to, which are half of a small point's time: the counts are equal.
+_XILINX_MEMORY_CELLS = ("read_verilog -lib +/xilinx/cells_xtra.v",)
 
-UltraScale+ has its block RAM among them, and needs them all: without its cells Yosys sweeps a memory away.
-"""
+
+def _xilinx(family: str) -> tuple[str, ...]:
+    """`synth_xilinx` without the 1.6 MB of cells that no logic maps to, which are half of a small point's time: the counts are equal.
+
+    No DSP slices and no LUTs as shift registers: a design is compared by LUTs, and flip-flops are those of the RTL.
+    """
+    options = f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -nodsp -nosrl -top {{top}}"
+    return (
+        "read_verilog -lib -specify +/xilinx/cells_sim.v",
+        "hierarchy -check -top {top}",
+        f"{options} -run prepare:check",
+        "blackbox =A:whitebox",
+    )
+
 
 FAMILIES: Mapping[str, Family] = {
     "xc7": Family(
-        "Xilinx 7-series", _XC7, _XILINX_LUT, _XILINX_LUTRAM,
+        "Xilinx 7-series", _xilinx("xc7"), _XILINX_LUT, _XILINX_LUTRAM,
         ("CARRY4",), ("FD",), {"RAMB18E1": 18, "RAMB36E1": 36}, ("DSP48E1",),
     ),
     "xcup": Family(
-        "Xilinx UltraScale+", (f"synth_xilinx -family xcup {_XILINX_OPTIONS}",), _XILINX_LUT, _XILINX_LUTRAM,
+        "Xilinx UltraScale+", _xilinx("xcup"), _XILINX_LUT, _XILINX_LUTRAM,
         ("CARRY8", "CARRY4"), ("FD",), {"RAMB18E2": 18, "RAMB36E2": 36, "URAM288": 288}, ("DSP48E2",),
+        _XILINX_MEMORY_CELLS,
     ),
     # A carry cell of ECP5 takes two LUTs; a 16 x 4 memory four, and two more that its write port blocks.
     "ecp5": Family(
@@ -91,10 +100,12 @@ class Target:
         """The commands of a synthesis, as the table states them."""
         return "; ".join(self.mapping("TOP"))
 
-    def mapping(self, top: str) -> list[str]:
-        """Yosys commands from the read design to mapped cells."""
+    def mapping(self, top: str, *, memories: bool = False) -> list[str]:
+        """Yosys commands from the read design to mapped cells; with those that declare the cells of memories where it has some."""
         if self.family:
-            return [command.format(top=top) for command in self.family.synthesis]
+            return [*(self.family.memory_cells if memories else ())] + [
+                command.format(top=top) for command in self.family.synthesis
+            ]
         cells = " ".join(f"-liberty {name}" for name in self.cell_files())
         return [
             f"synth -flatten -top {top}",

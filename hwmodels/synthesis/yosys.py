@@ -112,7 +112,7 @@ def synthesize(point: Point, aim: Target, tool: Yosys, folder: Path, *, timeout_
 
 def _commands(point: Point, aim: Target) -> Iterator[str]:
     yield from point.reading()
-    yield from aim.mapping(point.top)
+    yield from aim.mapping(point.top, memories=point.has_memories)
     yield f"write_json {MAPPED}"
     yield aim.statistics()
 
