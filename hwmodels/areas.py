@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.least_squares import Floats, non_negative
-from hwmodels.structure import CONSTANT, REGISTER, REPEATED, UNEVEN, UNITS, Machine, Number, counts
+from hwmodels.structure import CONSTANT, ONLY, REGISTER, REPEATED, UNEVEN, UNITS, Machine, Number, counts
 from hwmodels.synthesis.table import Row, Table, shipped_table
 
 RESOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType({"asic": ("area_um2", "ff"), "fpga": ("lut", "ff")})
@@ -155,7 +155,7 @@ def _uneven(unit: str, resource: str, rows: Sequence[Row]) -> tuple[dict[str, fl
     places = np.unique(at)
     beside = bits[:, None] * (at[:, None] == places)
     known = np.hstack([matrix, beside, -beside]) / values[:, None]
-    weight = STIFFNESS / np.mean(values / bits) * np.eye(len(places))
+    weight = STIFFNESS * bits.sum() / values.sum() * np.eye(len(places))
     stiff = np.hstack([np.zeros((len(places), len(names))), weight, -weight])
     found = non_negative(np.vstack([known, stiff]), np.concatenate([np.ones(len(rows)), np.zeros(len(places))]))
     more, less = np.split(found[len(names) :], 2)
@@ -174,14 +174,13 @@ def _glue(known: Fit, resource: str, rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _features(unit: str, resource: str, rows: Sequence[Row]) -> tuple[list[str], Floats]:
-    """Names, and (rows, names). Flip-flops have no features but those that are counted; registers of a PE take no LUTs."""
+    """Names, and (rows, names). Flip-flops have no features but those that are counted."""
     table = [UNITS[unit](row.point.design) for row in rows]
+    others = frozenset().union(*(ONLY[other] for other in ONLY if other != resource))
     if resource == "ff":
         names = [name for name in table[0] if name in (REGISTER, REPEATED, CONSTANT)]
-    elif resource == "lut" and unit in UNEVEN:
-        names = [name for name in table[0] if name not in (REGISTER, REPEATED)]
     else:
-        names = list(table[0])
+        names = [name for name in table[0] if name not in others]
     return names, np.array([[float(row[name]) for name in names] for row in table])
 
 

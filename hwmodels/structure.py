@@ -6,7 +6,7 @@ dict, by feature, of numbers or of arrays over designs. Area models multiply the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,6 +27,14 @@ ISSUE_BITS = 68
 REGISTER, REPEATED, CONSTANT = "register bit", "repeated register bit", "constant"
 """Flip-flops that are counted, those of them that synthesis may find to be others, and what no knob changes: the only features
 that flip-flops are fitted with."""
+HURRIED = "count bit joined in a hurry"
+LUT6, LUT4 = "accumulator LUT of six inputs", "accumulator LUT of four inputs"
+ONLY: Mapping[str, frozenset[str]] = {
+    "lut": frozenset({HURRIED, LUT6, LUT4}),
+    "area_um2": frozenset({REGISTER, REPEATED, "shifted accumulator bit"}),
+    "ff": frozenset(),
+}
+"""Features of one resource and of no other. Registers take no LUTs."""
 
 
 @cache
@@ -41,6 +49,20 @@ def popcount_adders(width: int) -> tuple[int, int]:
     sums, carries = popcount_adders(triples + left // 2), popcount_adders(triples)
     joined = width.bit_length() - 1 + (left > 0)
     return (triples + sums[0] + carries[0], joined + sums[1] + carries[1])
+
+
+@cache
+def column_adders(columns: tuple[int, ...]) -> tuple[int, int]:
+    """(full adders, bits of the last adder) that add columns[c] bits of weight 2^c, for c from 0 on.
+
+    Full adders take three bits of a column and leave one in it and one in the next, until two numbers are left.
+    """
+    full, last, carried = 0, 0, 0
+    for height in columns:
+        adders = max(height + carried - 1, 0) // 2
+        full, last = full + adders, last + (last > 0 or height + carried - 2 * adders == 2)
+        carried = adders
+    return full, last + (carried > 0)
 
 
 @cache
@@ -112,53 +134,98 @@ def _mac_part_bits(k: Machine) -> Number:
 def pe(k: Machine) -> Features:
     """An xnor-popcount PE: la x lw trees, the adders that join them, the bias, the accumulator.
 
-    The sum takes branches x count bits and the bias. Full adders, three bits to two, leave two numbers for its last adder; in two
-    stages the same of every part, and of the parts. Two of the places by which the accumulator may move, what selects them, and
-    the sum are the inputs of a LUT; more places need others.
+    Full adders, three bits to two, leave two numbers of all counts for a last adder; in two stages the same of every part, and of
+    the parts. Another adder takes the sum from the bias. The accumulator's adder takes the sum and what is chosen of `shifts`
+    places: a LUT of six inputs that adds has room for two places and what selects them, one of four inputs chooses before the adder.
     """
-    branches = k.lanes_a * k.lanes_w
-    whole = np.maximum(branches * count_bits(k) - sum_bits(k), 0)
-    parts = np.maximum(branches * count_bits(k) - 2 * _part_bits(k), 0) + np.maximum(_part_bits(k) - sum_bits(k), 0)
-    several = (k.sum_stages > 1) & (np.minimum(k.lanes_a, k.lanes_w) > 1)
+    branches, places = k.lanes_a * k.lanes_w, shifts(k)
+    knobs = (k.width, k.lanes_a, k.lanes_w, k.sum_stages)
     return {
         REGISTER: branches * count_bits(k) + sum_bits(k) + k.acc_bits + stage_bits(k),
         "branch": branches,
         "full adder": branches * each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * each(k.width, lambda width: popcount_adders(width)[1]),
-        "combining full adder": np.where(k.sum_stages > 1, parts, whole),
-        "part bit": np.where(several, _part_bits(k), 0),
+        "combining full adder": each_row(lambda *of: _combining_adders(*of)[0], *knobs),
+        "combining adder bit": each_row(lambda *of: _combining_adders(*of)[1], *knobs),
         "sum bit": sum_bits(k),
         "accumulator bit": k.acc_bits,
-        "shifted accumulator bit": k.acc_bits * (shifts(k) - 1),
-        "accumulator bit, third shift on": k.acc_bits * np.maximum(shifts(k) - 2, 0),
+        "shifted accumulator bit": k.acc_bits * (places - 1),
+        HURRIED: np.where(_hurried(k), branches * count_bits(k), 0),
+        LUT6: k.acc_bits * -(-places // 2),
+        LUT4: k.acc_bits * -(-(2 * places - 1) // 3),
     }
+
+
+def _hurried(k: Machine) -> Number:
+    """Whether the adders that join the counts are deeper than the popcounts, because branches are many and short, or cut in two.
+
+    What is the deepest is mapped to LUTs for its depth, the rest for its size.
+    """
+    branches, behind = k.lanes_a * k.lanes_w, k.width // (2 * k.count_stages - 1)
+    return (k.sum_stages == 1) & (branches > 2) & (4 * branches > behind)
+
+
+@cache
+def _combining_adders(width: int, lanes_a: int, lanes_w: int, stages: int) -> tuple[int, int]:
+    """(full adders, bits of last adders) that join the counts of a PE's branches; in two stages first those of the side with less lanes."""
+    if stages == 1:
+        return column_adders(_columns([i + j for i in range(lanes_a) for j in range(lanes_w)], width.bit_length()))
+    inner, outer = sorted((lanes_a, lanes_w))
+    part_bits = (width * (2**inner - 1)).bit_length()
+    part, whole = column_adders(_columns(range(inner), width.bit_length())), column_adders(_columns(range(outer), part_bits))
+    return outer * part[0] + whole[0], outer * part[1] + whole[1]
+
+
+def _columns(places: Iterable[int], bits: int) -> tuple[int, ...]:
+    """How many bits of each weight numbers of so many bits have, each moved up by its place."""
+    found = [0] * (max(places) + bits)
+    for place in places:
+        for bit in range(bits):
+            found[place + bit] += 1
+    return tuple(found)
 
 
 def pe_mac(k: Machine) -> Features:
     """A multiplier PE: W products of odd codes, an adder tree, the accumulator.
 
-    A product of codes of at most two bits is a truth table of at most four inputs; wider codes take max(M, K) (min(M, K) - 1)
-    adder bits. A bit of a truth table, and the sign of a product by one bit, repeats another: on some targets one register for
-    both. In two stages both are the sum of two products, and no bit repeats another.
+    A product of codes of at most two bits is a truth table of at most four inputs. Wider ones add a row of a code's bits, the sign
+    among them, for every bit of the narrower one: full adders leave two rows for a last adder. A bit of a truth table, and the sign
+    of a product by one bit, repeats another: on some targets one register for both. In two stages the products with the lower and
+    with the upper half of the weight are made so, another adder joins them, and no bit repeats another.
     """
     m, n = k.max_act_bits, k.max_weight_bits
     split = k.count_stages - 1
-    small = np.where(np.maximum(m, n) <= 2, 1, 0)
-    repeated = np.where(np.minimum(m, n) == 1, 1, small)
-    wide, adders = k.width * (1 - small), np.maximum(m, n) * (np.minimum(m, n) - 1)
+    small = np.where(np.maximum(m, n) <= 2, 1, 0) * (1 - split)
+    repeated = np.where(np.minimum(m, n) == 1, 1, small) * (1 - split)
+    wide, knobs = k.width * (1 - small), (m, n, k.count_stages)
     sum_width = m + n + 1 + count_bits(k)
     return {
-        REGISTER: k.width * (m + n + 1 - repeated * (1 - split)) + sum_width + k.acc_bits + stage_bits(k),
-        REPEATED: k.width * repeated * (1 - split),
+        REGISTER: k.width * (m + n + 1 - repeated) + sum_width + k.acc_bits + stage_bits(k),
+        REPEATED: k.width * repeated,
         "truth table input": k.width * small * (m + n),
         "multiplier": wide,
         "multiplier code bit": wide * (m + n),
-        "multiplier adder bit": wide * adders * (1 - split),
-        "split multiplier adder bit": wide * adders * split,
-        "split truth table input": k.width * small * split * (m + n),
+        "multiplier full adder": wide * each_row(lambda *of: _product_adders(*of)[0], *knobs),
+        "multiplier adder bit": wide * each_row(lambda *of: _product_adders(*of)[1], *knobs),
         "tree full adder": each_row(_tree_adders, k.width, m + n + 1 - repeated, sum_width, k.sum_stages),
+        "sum bit": sum_width,
         "accumulator bit": k.acc_bits,
     }
+
+
+def _product_adders(act_bits: int, weight_bits: int, stages: int) -> tuple[int, int]:
+    """(full adders, bits of last adders) of one product of codes, each with a sign beside its bits."""
+    if stages == 1:
+        return _row_adders(act_bits + 1, weight_bits + 1, 1)
+    low = (weight_bits + 1) // 2
+    lower, upper = _row_adders(act_bits + 1, low, 0), _row_adders(act_bits + 1, weight_bits - low + 1, 1)
+    return lower[0] + upper[0], lower[1] + upper[1] + act_bits + weight_bits + 1 - low
+
+
+def _row_adders(bits: int, others: int, signs: int) -> tuple[int, int]:
+    """The same of two numbers: a row of the longer one for every bit of the shorter, and one more where a row is subtracted."""
+    longer, rows = max(bits, others), min(bits, others)
+    return (longer * max(rows + signs - 2, 0), bits + others - 1) if rows > 1 else (0, 0)
 
 
 def _tree_adders(width: int, product_bits: int, sum_width: int, stages: int) -> int:
@@ -175,8 +242,9 @@ def post_unit(k: Machine) -> Features:
     code_bits = k.max_act_bits * (k.max_act_bits + 2)
     return {
         REGISTER: k.max_act_bits * k.acc_bits + _group_bits(k) + code_bits,
+        "stage": k.max_act_bits,
         "compared bit": k.max_act_bits * k.acc_bits,
-        "code bit": code_bits,
+        "code bit": k.max_act_bits**2,
         "accumulator bit": k.acc_bits,
     }
 
@@ -188,6 +256,7 @@ def grid(k: Machine) -> Features:
         "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
         "padded bit": k.cols * k.act_lanes * k.width,
         "masked bit": k.width,
+        "bias bit": sum_bits(k) * int(k.kind != "mac"),
         CONSTANT: _one(k),
     }
 
@@ -206,34 +275,46 @@ def vector_unit(k: Machine) -> Features:
     lane_bits = k.width * np.minimum(VECTOR_BITS, k.acc_bits)
     return {
         REGISTER: 2 * lane_bits + k.width * k.max_act_bits,
+        "lane": k.width,
         "lane bit": lane_bits,
         "shifted lane bit": np.maximum(k.width - k.rows, 0) * lane_bits // k.width,
         "plane bit": k.width * k.max_act_bits,
+        "chosen column bit": np.where(k.cols > 1, k.act_lanes * k.width, 0),
         "column bit": (k.cols - 1) * k.act_lanes * k.width,
         CONSTANT: _one(k),
     }
 
 
 def writer(k: Machine) -> Features:
-    """Counters and addresses; a word's mask; the choice of its plane and slice; where a word takes several beats, of its part."""
+    """Counters and addresses; a word's mask; the choice of its plane and slice; where a word takes several beats, of its part.
+
+    Slices and beats of a word have a counter each where there are several.
+    """
     slices = np.maximum(k.rows // k.width, 1)
+    counted = each(slices, lambda many: COUNT_BITS + many.bit_length() - 1 if many > 1 else 0)
     return {
-        REGISTER: np.where(k.port_bits < k.width, 16, 0),
+        REGISTER: np.where(k.port_bits < k.width, COUNT_BITS, 0) + counted,
         "masked bit": k.width,
         "selected bit": k.width * (slices * k.max_act_bits - 1),
+        "beat bit": np.maximum(k.width - k.port_bits, 0),
         CONSTANT: _one(k),
     }
 
 
 def sequencer(k: Machine) -> Features:
-    """Counters and addresses, and a pointer of 20 bits for each activation group; 17 bits more if there is one to choose."""
-    groups = -(-k.max_act_bits // k.act_lanes)
-    return {REGISTER: 20 * groups + np.where(groups > 1, 17, 0), CONSTANT: _one(k)}
+    """Counters and addresses, and pointers of 4 and 16 bits for each activation group; what chooses among groups; a counter of slices."""
+    groups, sliced = -(-k.max_act_bits // k.act_lanes), k.rows != k.width
+    return {
+        REGISTER: 20 * groups + np.where(sliced, COUNT_BITS, 0) + np.where(sliced | (groups > 1), 1, 0),
+        "activation group": groups,
+        "slice counter": np.where(sliced, 1, 0),
+        CONSTANT: _one(k),
+    }
 
 
 def columns(k: Machine) -> Features:
     """Two pairs of 16-bit coordinates a column, and their comparison with the map."""
-    return {REGISTER: 64 * k.cols, CONSTANT: _one(k)}
+    return {REGISTER: 64 * k.cols, "column": k.cols, CONSTANT: _one(k)}
 
 
 def constant(k: Machine) -> Features:
@@ -286,7 +367,7 @@ UNEVEN: Mapping[str, Tabulated] = {
     "pe_mac": Tabulated(
         ("lut", "area_um2"),
         _code_rank,
-        lambda k: k.width * k.max_act_bits * k.max_weight_bits,
+        lambda k: k.width * (k.max_act_bits + 1) * (k.max_weight_bits + 1) * (2 - k.count_stages),
         lambda place: f"partial product of {place // 16:g} x {place % 16:g} bits",
     ),
 }
