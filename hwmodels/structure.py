@@ -195,20 +195,21 @@ def pe_mac(k: Machine) -> Features:
     """
     m, n = k.max_act_bits, k.max_weight_bits
     split = k.count_stages - 1
-    small = np.where(np.maximum(m, n) <= 2, 1, 0) * (1 - split)
+    small = np.where(np.maximum(m, n) <= 2, 1, 0)
     repeated = np.where(np.minimum(m, n) == 1, 1, small) * (1 - split)
     wide, knobs = k.width * (1 - small), (m, n, k.count_stages)
+    full, last = (wide * each_row(lambda *of, part=part: _product_adders(*of)[part], *knobs) for part in (0, 1))
     sum_width = m + n + 1 + count_bits(k)
     return {
         REGISTER: k.width * (m + n + 1 - repeated) + sum_width + k.acc_bits + stage_bits(k),
         REPEATED: k.width * repeated,
         "truth table input": k.width * small * (m + n),
-        "multiplier": wide,
+        "split truth table input": k.width * small * split * (m + n),
         "multiplier code bit": wide * (m + n),
-        "multiplier full adder": wide * each_row(lambda *of: _product_adders(*of)[0], *knobs),
-        "multiplier adder bit": wide * each_row(lambda *of: _product_adders(*of)[1], *knobs),
+        "multiplier full adder": full,
+        "multiplier adder bit": last,
         "tree full adder": each_row(_tree_adders, k.width, m + n + 1 - repeated, sum_width, k.sum_stages),
-        "sum bit": sum_width,
+        "sum bit": sum_width + (k.sum_stages - 1) * _mac_part_bits(k),
         "accumulator bit": k.acc_bits,
     }
 
@@ -256,7 +257,7 @@ def grid(k: Machine) -> Features:
         "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
         "padded bit": k.cols * k.act_lanes * k.width,
         "masked bit": k.width,
-        "bias bit": sum_bits(k) * int(k.kind != "mac"),
+        "bias bit at a level": sum_bits(k) * each(sum_bits(k) - 1, int.bit_length) * int(k.kind != "mac"),
         CONSTANT: _one(k),
     }
 
@@ -310,6 +311,11 @@ def sequencer(k: Machine) -> Features:
         "slice counter": np.where(sliced, 1, 0),
         CONSTANT: _one(k),
     }
+
+
+def drain(k: Machine) -> Features:
+    """Counters and an address; where a word has several rows' slices, a counter of these and one of their thresholds."""
+    return {"slice counter": np.where(k.rows < k.width, 1, 0), CONSTANT: _one(k)}
 
 
 def columns(k: Machine) -> Features:
@@ -374,7 +380,7 @@ UNEVEN: Mapping[str, Tabulated] = {
 
 
 UNITS: Mapping[str, Callable[[Machine], Features]] = {
-    "pe": pe, "pe_mac": pe_mac, "grid": grid, "columns": columns, "vector_unit": vector_unit, "post_unit": post_unit, "drain": constant,
+    "pe": pe, "pe_mac": pe_mac, "grid": grid, "columns": columns, "vector_unit": vector_unit, "post_unit": post_unit, "drain": drain,
     "sequencer": sequencer, "loader": constant, "writer": writer, "controller": constant, "glue": glue,
 }  # fmt: skip
 """Features of every unit of the engine; `glue` is what lies between the units."""

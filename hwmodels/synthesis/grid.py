@@ -88,7 +88,7 @@ _UNITS: Mapping[str, Sequence[int]] = {
     "loader": range(6),
     "columns": (0, 1, 3, 7, 12),
     "controller": range(4),
-    "drain": range(4),
+    "drain": (0, 1, 2, 3, 7, 8),
     "grid": range(16),
 }
 _FRAMES = (0, 1, 2, 3, 4, 7, 9)
