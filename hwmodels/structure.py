@@ -243,9 +243,8 @@ def post_unit(k: Machine) -> Features:
     code_bits = k.max_act_bits * (k.max_act_bits + 2)
     return {
         REGISTER: k.max_act_bits * k.acc_bits + _group_bits(k) + code_bits,
-        "stage": k.max_act_bits,
         "compared bit": k.max_act_bits * k.acc_bits,
-        "code bit": k.max_act_bits**2,
+        "code bit": code_bits,
         "accumulator bit": k.acc_bits,
     }
 
@@ -255,8 +254,10 @@ def grid(k: Machine) -> Features:
     return {
         REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k) + _later_bits(k),
         "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
+        "column": k.cols,
         "padded bit": k.cols * k.act_lanes * k.width,
         "masked bit": k.width,
+        "pad bit": k.act_lanes * k.width,
         "bias bit at a level": sum_bits(k) * each(sum_bits(k) - 1, int.bit_length) * int(k.kind != "mac"),
         CONSTANT: _one(k),
     }
@@ -332,12 +333,17 @@ def glue(k: Machine) -> Features:
     """What the engine's top adds to its units, less what these share in it.
 
     Codes wait for A + 1 stages with 18 bits that say where they go; words and thresholds of several beats are assembled. All rows
-    pass on the same channel group, so that one copy of it is left; and units that delay the same signals share the registers.
+    pass on the same channel group, so that one copy of it is left; and units that delay the same signals share the registers. Values
+    and codes are chosen: those of the grid or of the vector unit.
     """
     stages = 18 * (k.max_act_bits + 1)
     assembled = np.where(k.port_bits < k.width, k.width, 0) + np.where(k.port_bits < 32, 32, 0)
     unread = (k.pe_cycles - 3) * _unread_bits(k)
-    return {REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread, CONSTANT: _one(k)}
+    return {
+        REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread,
+        "chosen result bit": k.rows * k.acc_bits + np.maximum(k.rows, k.width) * k.max_act_bits,
+        CONSTANT: _one(k),
+    }
 
 
 def _unread_bits(k: Machine) -> Number:
