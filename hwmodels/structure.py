@@ -250,15 +250,16 @@ def post_unit(k: Machine) -> Features:
 
 
 def grid(k: Machine) -> Features:
-    """What the grid has beside its PEs: hold registers, pads, masks, the issue on its way."""
+    """What the grid has beside its PEs: hold registers, pads, masks, the issue on its way, and the bias, shifted twice, of planes."""
+    bias_bits = sum_bits(k) * int(k.kind != "mac")
     return {
-        REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + sum_bits(k) + _later_bits(k),
+        REGISTER: k.rows * k.cols * k.acc_bits + 2 * k.cols + bias_bits + _later_bits(k),
         "shifted hold bit": k.rows * (k.cols - 1) * k.acc_bits,
         "column": k.cols,
         "padded bit": k.cols * k.act_lanes * k.width,
         "masked bit": k.width,
         "pad bit": k.act_lanes * k.width,
-        "bias bit at a level": sum_bits(k) * each(sum_bits(k) - 1, int.bit_length) * int(k.kind != "mac"),
+        "bias bit at a level": bias_bits * each(sum_bits(k) - 1, int.bit_length),
         CONSTANT: _one(k),
     }
 
@@ -333,14 +334,16 @@ def glue(k: Machine) -> Features:
     """What the engine's top adds to its units, less what these share in it.
 
     Codes wait for A + 1 stages with 18 bits that say where they go; words and thresholds of several beats are assembled. All rows
-    pass on the same channel group, so that one copy of it is left; and units that delay the same signals share the registers. Values
-    and codes are chosen: those of the grid or of the vector unit.
+    pass on the same channel group, so that one copy of it is left; and units that delay the same signals share the registers. So do
+    multipliers: odd times odd is odd, and the lowest bit of a product only says whether its element counts. Values and codes are
+    chosen: those of the grid or of the vector unit.
     """
     stages = 18 * (k.max_act_bits + 1)
     assembled = np.where(k.port_bits < k.width, k.width, 0) + np.where(k.port_bits < 32, 32, 0)
     unread = (k.pe_cycles - 3) * _unread_bits(k)
+    odd = (k.rows * k.cols - 1) * k.width * k.count_stages * int(k.kind == "mac")
     return {
-        REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread,
+        REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread - odd,
         "chosen result bit": k.rows * k.acc_bits + np.maximum(k.rows, k.width) * k.max_act_bits,
         CONSTANT: _one(k),
     }
