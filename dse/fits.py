@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from hwmodels.areas import PARTS, RESOURCES, fit, measured
+from hwmodels.areas import PARTS, RESOURCES, Fit, fit, fit_unit, measured
 from hwmodels.structure import UNEVEN, UNITS
 from hwmodels.synthesis.grid import plan
 from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
@@ -64,11 +64,12 @@ def _rows(table: Table) -> Iterator[dict[str, object]]:
     rows = [row for row in table.rows if row.status == DONE]
     if not set(BLOCKS) <= {row.point.block for row in rows}:
         return
+    held, large = list(_thirds(table, rows)), list(_largest(table, rows))
     for resource in RESOURCES[table.head["kind"]]:
-        held, large, unseen = (find(table, rows, resource) for find in (_held_out, _extrapolated, _unseen))
+        errors, largest, unseen = _errors(held, resource), _errors(large, resource), _unseen(rows, resource)
         for block in BLOCKS:
-            if errors := held.get(block):
-                yield _row(table, resource, block, errors, large.get(block, []), unseen.get(block, []))
+            if block in errors:
+                yield _row(table, resource, block, errors[block], largest.get(block, []), unseen.get(block, []))
 
 
 def _row(
@@ -95,61 +96,74 @@ def _worst(errors: Sequence[float]) -> float:
     return float(np.abs(errors).max()) if errors else float("nan")
 
 
-def _held_out(table: Table, rows: Sequence[Row], resource: str) -> dict[str, list[float]]:
-    """Errors by block, every point predicted by the fit that did not see it. A block's last points stay where it has too few."""
-    found: dict[str, list[float]] = {}
+Held = tuple[Fit, list[Row]]
+"""A fit, and points that it did not see."""
+
+
+def _thirds(table: Table, rows: Sequence[Row]) -> Iterator[Held]:
+    """Every point once, in one of three parts. A block's last points stay where it has too few."""
     numbers = _numbers(rows)
     for third in range(THIRDS):
-        out = [
-            row
-            for row, (number, many) in zip(rows, numbers, strict=True)
-            if _enough(row, many) and number % THIRDS == third
-        ]
-        _collect(found, table, rows, out, resource)
-    return found
+        yield _without(
+            table,
+            rows,
+            [
+                row
+                for row, (number, many) in zip(rows, numbers, strict=True)
+                if _enough(row, many) and number % THIRDS == third
+            ],
+        )
 
 
-def _extrapolated(table: Table, rows: Sequence[Row], resource: str) -> dict[str, list[float]]:
-    """Errors by block of its largest third, predicted from the others."""
-    found: dict[str, list[float]] = {}
+def _largest(table: Table, rows: Sequence[Row]) -> Iterator[Held]:
+    """The largest third of every block."""
     ordered = sorted(rows, key=lambda row: measured(row, RESOURCES[table.head["kind"]][0]))
     numbers = _numbers(ordered)
-    out = [
-        row
-        for row, (number, many) in zip(ordered, numbers, strict=True)
-        if _enough(row, many) and number >= many - max(1, many // THIRDS)
-    ]
-    _collect(found, table, rows, out, resource)
+    yield _without(
+        table,
+        ordered,
+        [
+            row
+            for row, (number, many) in zip(ordered, numbers, strict=True)
+            if _enough(row, many) and number >= many - max(1, many // THIRDS)
+        ],
+    )
+
+
+def _without(table: Table, rows: Sequence[Row], out: list[Row]) -> Held:
+    hidden = {id(row) for row in out}
+    return fit(table, [row for row in rows if id(row) not in hidden]), out
+
+
+def _errors(held: Sequence[Held], resource: str) -> dict[str, list[float]]:
+    """Relative errors by block of the points that were held out."""
+    found: dict[str, list[float]] = {}
+    for model, out in held:
+        for row in out:
+            if row.point.block in BLOCKS and measured(row, resource) > 0:
+                found.setdefault(row.point.block, []).append(_error(model, row, resource))
     return found
 
 
-def _unseen(table: Table, rows: Sequence[Row], resource: str) -> dict[str, list[float]]:
+def _error(model: Fit, row: Row, resource: str) -> float:
+    return float(model.block(resource, row.point.block, row.point.design)) / measured(row, resource) - 1
+
+
+def _unseen(rows: Sequence[Row], resource: str) -> dict[str, list[float]]:
     """Errors of PEs by a fit that has no point of their width, or code widths, at all; those at either end are extrapolated."""
     found: dict[str, list[float]] = {}
     for block, tabulated in UNEVEN.items():
-        points = [row for row in rows if row.point.block == block]
-        places = [float(tabulated.place(row.point.design)) for row in points]
-        for here in sorted(set(places)):
-            out = [row for row, place in zip(points, places, strict=True) if place == here]
-            _collect(found, table, rows, out, resource)
+        points = [(float(tabulated.place(row.point.design)), row) for row in rows if row.point.block == block]
+        for here in sorted({place for place, _ in points}):
+            model = fit_unit(block, resource, [row for place, row in points if place != here])
+            errors = [_error(model, row, resource) for place, row in points if place == here]
+            found.setdefault(block, []).extend(errors)
     return found
 
 
 def _enough(row: Row, many: int) -> bool:
     """Whether points of a block can be held out: three of a unit; two of the frame or engine, which are fitted together."""
     return many >= (2 if row.point.block in PARTS else THIRDS)
-
-
-def _collect(
-    found: dict[str, list[float]], table: Table, rows: Sequence[Row], out: Sequence[Row], resource: str
-) -> None:
-    hidden = {id(row) for row in out}
-    model = fit(table, [row for row in rows if id(row) not in hidden])
-    for row in out:
-        actual = measured(row, resource)
-        if actual > 0 and row.point.block in BLOCKS:
-            predicted = float(model.block(resource, row.point.block, row.point.design))
-            found.setdefault(row.point.block, []).append(predicted / actual - 1)
 
 
 def _numbers(rows: Sequence[Row]) -> list[tuple[int, int]]:

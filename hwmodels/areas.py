@@ -100,12 +100,13 @@ def fit(table: Table, rows: Iterable[Row] | None = None) -> Fit:
     chosen = [row for row in (table.rows if rows is None else rows) if row.status == "done"]
     target, resources = table.head["target"], RESOURCES[table.head["kind"]]
     points = _by_unit(chosen, target)
+    parts = {resource: {unit: _parts(unit, resource, points[unit]) for unit in points} for resource in resources}
     coefficients = {
-        resource: {unit: _smooth(unit, resource, points[unit]) for unit in points} for resource in resources
+        resource: {unit: smooth for unit, (smooth, _) in units.items()} for resource, units in parts.items()
     }
-    uneven: dict[str, dict[str, Uneven]] = {resource: {} for resource in resources}
-    for resource, unit in ((name, unit) for name in resources for unit in UNEVEN if name in UNEVEN[unit].resources):
-        coefficients[resource][unit], uneven[resource][unit] = _uneven(unit, resource, points[unit])
+    uneven = {
+        resource: {unit: beside for unit, (_, beside) in units.items() if beside} for resource, units in parts.items()
+    }
     known = Fit(target, coefficients, uneven, {block: _span(chosen, block) for block in RANGE})
     glue = {resource: _glue(known, resource, chosen) for resource in resources}
     return replace(known, coefficients={name: {**coefficients[name], "glue": glue[name]} for name in resources})
@@ -133,6 +134,19 @@ def _span(rows: Sequence[Row], block: str) -> dict[str, tuple[int, int]]:
 def fitted(target: str) -> Fit:
     """The fit of a table that comes with the package. Raises ValueError listing the targets."""
     return fit(shipped_table(target))
+
+
+def fit_unit(unit: str, resource: str, rows: Sequence[Row]) -> Fit:
+    """One unit and resource alone, from the unit's points."""
+    smooth, beside = _parts(unit, resource, rows)
+    return Fit("", {resource: {unit: smooth}}, {resource: {unit: beside} if beside else {}}, {})
+
+
+def _parts(unit: str, resource: str, rows: Sequence[Row]) -> tuple[dict[str, float], Uneven | None]:
+    """Coefficients by feature, and what is beside them where the unit is not smooth."""
+    if unit in UNEVEN and resource in UNEVEN[unit].resources:
+        return _uneven(unit, resource, rows)
+    return _smooth(unit, resource, rows), None
 
 
 def _smooth(unit: str, resource: str, rows: Sequence[Row]) -> dict[str, float]:

@@ -172,7 +172,10 @@ def _combining_adders(width: int, lanes_a: int, lanes_w: int, stages: int) -> tu
         return column_adders(_columns([i + j for i in range(lanes_a) for j in range(lanes_w)], width.bit_length()))
     inner, outer = sorted((lanes_a, lanes_w))
     part_bits = (width * (2**inner - 1)).bit_length()
-    part, whole = column_adders(_columns(range(inner), width.bit_length())), column_adders(_columns(range(outer), part_bits))
+    part, whole = (
+        column_adders(_columns(range(inner), width.bit_length())),
+        column_adders(_columns(range(outer), part_bits)),
+    )
     return outer * part[0] + whole[0], outer * part[1] + whole[1]
 
 
@@ -424,6 +427,14 @@ def each_row(function: Callable[..., int], *columns: Number) -> Number:
     whole = np.broadcast_arrays(*columns)
     if whole[0].ndim == 0:
         return function(*(int(value) for value in columns))
-    flat = np.stack([column.ravel() for column in whole], axis=1)
-    rows, where = np.unique(flat, axis=0, return_inverse=True)
-    return np.array([function(*row) for row in rows.tolist()])[where].reshape(whole[0].shape)
+    if whole[0].size == 0:
+        return np.zeros(whole[0].shape, np.int64)
+    # Rows are told apart by one number each: unique numbers are found far faster than unique rows.
+    flat = [column.ravel() for column in whole]
+    key = np.zeros(len(flat[0]), np.int64)
+    for column in flat:
+        low, high = int(column.min()), int(column.max())
+        key = key * (high - low + 1) + (column - low)
+    _, first, where = np.unique(key, return_index=True, return_inverse=True)
+    rows = zip(*(column[first].tolist() for column in flat), strict=True)
+    return np.array([function(*row) for row in rows])[where].reshape(whole[0].shape)

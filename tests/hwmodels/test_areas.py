@@ -10,7 +10,7 @@ import pytest
 
 from hwmodels.areas import PARTS, RANGE, RESOURCES, Fit, Uneven, fit, fitted, measured, non_negative
 from hwmodels.design import Design
-from hwmodels.structure import REGISTER, REPEATED, UNEVEN, UNITS, counts, stage_bits
+from hwmodels.structure import ONLY, REGISTER, UNEVEN, UNITS, counts, stage_bits
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
 from hwmodels.synthesis.table import DONE, HEAD, Row, Table, shipped, shipped_table
@@ -38,6 +38,12 @@ def test_non_negative_least_squares_are_the_best_of_every_subset(seed: int) -> N
     assert float(np.sum((matrix @ x - values) ** 2)) == pytest.approx(best_subset(matrix, values), rel=1e-9)
 
 
+def built_of(unit: str, design: Design, resource: str) -> float:
+    """Features of a unit that a resource is fitted with, added up."""
+    others = frozenset().union(*(ONLY[name] for name in ONLY if name != resource))
+    return sum(float(value) for name, value in UNITS[unit](design).items() if name not in others)
+
+
 def known_table() -> Table:
     """A table of machines whose every feature costs 3, glue 1."""
     rows = []
@@ -45,7 +51,7 @@ def known_table() -> Table:
         units = counts(point.design) if point.block in PARTS else {point.block: 1}
         named = {unit: many for unit, many in units.items() if unit in PARTS.get(point.block, units)}
         area = sum(
-            many * (1 if unit == "glue" else 3) * sum(float(value) for value in UNITS[unit](point.design).values())
+            many * (1 if unit == "glue" else 3) * built_of(unit, point.design, "area_um2")
             for unit, many in named.items()
         )
         rows.append(Row(point, DONE, Counts(area_um2=area, ff=1), 0.0, 0.0, ""))
@@ -67,17 +73,7 @@ def uneven_table() -> Table:
         units = counts(point.design) if point.block in PARTS else {point.block: 1}
         named = {unit: many for unit, many in units.items() if unit in PARTS.get(point.block, units) and unit in UNITS}
         luts = sum(
-            many
-            * (
-                float(
-                    sum(
-                        2 * value
-                        for name, value in UNITS[unit](point.design).items()
-                        if name not in (REGISTER, REPEATED)
-                    )
-                )
-                + beside(unit, point.design)
-            )
+            many * (2 * built_of(unit, point.design, "lut") + beside(unit, point.design))
             for unit, many in named.items()
             if unit != "glue"
         )
