@@ -36,6 +36,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/bits.py
 	$(BIN)/python benchmarks/cycle.py
 	$(BIN)/python benchmarks/rtl.py
+	$(BIN)/python benchmarks/popcount.py
 
 # Trains the digits networks again (torch, some minutes of CPU).
 train: $(VENV)/.base

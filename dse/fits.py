@@ -10,7 +10,7 @@ import pandas as pd
 from hwmodels.areas import PARTS, RESOURCES, Fit, fit, fit_unit, measured
 from hwmodels.structure import UNEVEN, UNITS
 from hwmodels.synthesis.grid import plan
-from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
+from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table, shipped_widths
 
 COLUMNS = ("target", "resource", "block", "points", "median", "p95", "worst", "worst_largest", "worst_unseen")
 BLOCKS = (*(unit for unit in UNITS if unit != "glue"), "frame", "engine")
@@ -32,6 +32,11 @@ def shipped_fits() -> pd.DataFrame:
 def shipped_overview() -> pd.DataFrame:
     """Every table that comes with the package: its tool, points of those that the plan has now, and the CPU minutes of Yosys for them."""
     return pd.DataFrame([_overview(shipped_table(name)) for name in shipped()])
+
+
+def shipped_steps() -> pd.DataFrame:
+    """Steps from width to width of every such table that comes with the package."""
+    return pd.concat([width_steps(table) for table in shipped_widths()], ignore_index=True)
 
 
 def width_steps(table: Table) -> pd.DataFrame:

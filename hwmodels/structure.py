@@ -194,12 +194,15 @@ def pe_mac(k: Machine) -> Features:
     A product of codes of at most two bits is a truth table of at most four inputs. Wider ones add a row of a code's bits, the sign
     among them, for every bit of the narrower one: full adders leave two rows for a last adder. A bit of a truth table, and the sign
     of a product by one bit, repeats another: on some targets one register for both. In two stages the products with the lower and
-    with the upper half of the weight are made so, another adder joins them, and no bit repeats another.
+    with the upper half of the weight are made so, and another adder joins them; of +-1 by more bits, or +-1 and +-3 by 1 and 3, the
+    sign of the lower product repeats another bit.
     """
     m, n = k.max_act_bits, k.max_weight_bits
     split = k.count_stages - 1
     small = np.where(np.maximum(m, n) <= 2, 1, 0)
-    repeated = np.where(np.minimum(m, n) == 1, 1, small) * (1 - split)
+    low = (n + 1) // 2
+    whole_repeats = np.where(np.minimum(m, n) == 1, 1, small) * (1 - split)
+    repeated = whole_repeats + split * np.where((low > 1) & ((m == 1) | ((m == 2) & (low == 2))), 1, 0)
     wide, knobs = k.width * (1 - small), (m, n, k.count_stages)
     full, last = (wide * each_row(lambda *of, part=part: _product_adders(*of)[part], *knobs) for part in (0, 1))
     sum_width = m + n + 1 + count_bits(k)
@@ -211,7 +214,7 @@ def pe_mac(k: Machine) -> Features:
         "multiplier code bit": wide * (m + n),
         "multiplier full adder": full,
         "multiplier adder bit": last,
-        "tree full adder": each_row(_tree_adders, k.width, m + n + 1 - repeated, sum_width, k.sum_stages),
+        "tree full adder": each_row(_tree_adders, k.width, m + n + 1 - whole_repeats, sum_width, k.sum_stages),
         "sum bit": sum_width + (k.sum_stages - 1) * _mac_part_bits(k),
         "accumulator bit": k.acc_bits,
     }

@@ -110,5 +110,15 @@ def shipped_table(target: str) -> Table:
     return parse_table((_folder() / f"{target}.csv").read_text(encoding="utf-8"), f"characterization/{target}.csv")
 
 
+def shipped_widths() -> tuple[Table, ...]:
+    """Tables of PEs of neighbouring widths (`--points widths`) that come with the package."""
+    found = sorted((_folder() / "widths").iterdir(), key=lambda item: item.name)
+    return tuple(
+        parse_table(item.read_text(encoding="utf-8"), f"characterization/widths/{item.name}")
+        for item in found
+        if item.name.endswith(".csv")
+    )
+
+
 def _folder() -> Traversable:
     return files("hwmodels") / "characterization"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import pytest
 
-from dse.fits import BLOCKS, fit_table, shipped_fits, width_steps
+from dse.fits import BLOCKS, fit_table, shipped_fits, shipped_steps, width_steps
 from hwmodels.areas import RESOURCES
 from hwmodels.synthesis.counts import Counts
-from hwmodels.synthesis.grid import plan
-from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
+from hwmodels.synthesis.grid import WIDTHS, plan
+from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table, shipped_widths
 
 
 @pytest.fixture(scope="module")
@@ -25,26 +28,56 @@ def test_every_block_with_points_enough_is_held_out(fits: pd.DataFrame) -> None:
             assert {"pe", "pe_mac", "frame", "engine"} <= set(found["block"])
 
 
-def test_flip_flops_are_within_two_percent(fits: pd.DataFrame) -> None:
-    found = fits[(fits["resource"] == "ff") & fits["block"].isin(["pe", "pe_mac", "frame", "engine"])]
-    assert (found["worst"] <= 0.021).all()
+GOALS = {"area_um2": (0.02, 0.06), "lut": (0.03, 0.10), "ff": (0.02, 0.02)}
+"""Median and worst error of points held out, by resource; the worst also where the largest are predicted from smaller ones."""
+
+MISSED: dict[tuple[str, str, str], dict[str, float]] = {
+    ("xc7", "lut", "pe"): {"worst_largest": 0.11},
+    ("xc7", "lut", "pe_mac"): {"median": 0.035, "worst": 0.21, "worst_largest": 0.12},
+    ("xc7", "lut", "post_unit"): {"median": 0.034, "worst": 0.13},
+    ("xc7", "lut", "writer"): {"median": 0.041},
+}
+"""What a block may err where it misses a goal: little more than the documentation prints. A new target is held to the goals."""
+
+UNSEEN = {"area_um2": 0.12, "lut": 0.35, "ff": 0.02}
+"""The worst error at widths, or pairs of code widths, that no other point has."""
 
 
-LIMITS = {
-    "area_um2": {"pe": (0.02, 0.06), "pe_mac": (0.02, 0.06), "grid": (0.03, 0.07), "frame": (0.02, 0.03), "engine": (0.02, 0.03)},
-    "lut": {"pe": (0.03, 0.12), "pe_mac": (0.06, 0.24), "grid": (0.03, 0.09), "frame": (0.03, 0.04), "engine": (0.03, 0.04)},
-}  # fmt: skip
-"""Median and worst relative error, by resource and block. Goals are 2 and 6 % of area, 3 and 10 % of LUTs."""
+def limit(row: Mapping[str, Any], column: str) -> float:
+    median, worst = GOALS[row["resource"]]
+    goal = median if column == "median" else worst
+    return MISSED.get((row["target"], row["resource"], row["block"]), {}).get(column, goal)
 
 
-@pytest.mark.parametrize(
-    ("resource", "block"), [(resource, block) for resource in LIMITS for block in LIMITS[resource]]
-)
-def test_fits_are_as_near_as_the_documentation_says(resource: str, block: str, fits: pd.DataFrame) -> None:
-    found = fits[(fits["resource"] == resource) & (fits["block"] == block)]
-    median, worst = LIMITS[resource][block]
-    assert (found["median"] <= median).all()
-    assert (found["worst"] <= worst).all()
+def test_fits_meet_the_goals_but_for_what_is_listed(fits: pd.DataFrame) -> None:
+    over = [
+        (row["target"], row["resource"], row["block"], column, round(row[column], 4))
+        for row in fits.to_dict("records")
+        for column in ("median", "worst", "worst_largest")
+        if row[column] > limit(row, column)
+    ]
+    assert not over
+
+
+def test_a_listed_miss_is_still_one(fits: pd.DataFrame) -> None:
+    """Limits follow what is measured: a block that meets its goal is listed no longer."""
+    known = fits.set_index(["target", "resource", "block"])
+    for key, columns in MISSED.items():
+        for column in columns:
+            assert known.loc[key, column] > GOALS[key[1]][column != "median"], (key, column)
+
+
+def test_widths_and_codes_that_no_point_has_are_near(fits: pd.DataFrame) -> None:
+    for resource, worst in UNSEEN.items():
+        assert (fits[fits["resource"] == resource]["worst_unseen"].dropna() <= worst).all(), resource
+
+
+def test_no_width_costs_out_of_line_with_the_next() -> None:
+    """Synthesized width by width: what a bit more costs is between nothing (abc is luckier) and a tenth."""
+    steps = shipped_steps()
+    assert set(steps["target"]) == {table.head["target"] for table in shipped_widths()} != set()
+    assert (steps["steps"] == len(WIDTHS) - 1).all()
+    assert steps["step"].between(-0.06, 0.12).all()
 
 
 def test_a_width_out_of_line_is_found() -> None:
