@@ -57,12 +57,12 @@ def column_adders(columns: tuple[int, ...]) -> tuple[int, int]:
 
     Full adders take three bits of a column and leave one in it and one in the next, until two numbers are left.
     """
-    full, last, carried = 0, 0, 0
-    for height in columns:
-        adders = max(height + carried - 1, 0) // 2
-        full, last = full + adders, last + (last > 0 or height + carried - 2 * adders == 2)
-        carried = adders
-    return full, last + (carried > 0)
+    full, last, carried, left = 0, 0, 0, list(columns)
+    while left or carried:
+        height = carried + (left.pop(0) if left else 0)
+        carried = max(height - 1, 0) // 2
+        full, last = full + carried, last + int(last > 0 or height - 2 * carried == 2)
+    return full, last
 
 
 @cache

@@ -9,7 +9,7 @@ import pytest
 
 from hwmodels.design import Design
 from hwmodels.knobs import NUMERIC, Knobs
-from hwmodels.structure import UNITS, counts, popcount_adders, shifts
+from hwmodels.structure import UNITS, column_adders, counts, pe, pe_mac, popcount_adders, shifts
 
 
 def popcount_by_rank(width: int) -> int:
@@ -39,6 +39,41 @@ def test_a_popcount_of_seven_by_hand() -> None:
     # Two full adders leave two sums, two carries and one bit: a half adder each (one joining bit), then once + 2 twice + carry-in
     # of three bits.
     assert popcount_adders(7) == (2, 1 + 1 + 3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_columns_are_added_with_as_many_adders_as_bits_vanish(seed: int) -> None:
+    """A full adder leaves two bits of three; afterwards no column has more than two, and the last adder covers the first with two
+    and all above."""
+    columns = np.random.default_rng(seed).integers(1, 9, 6).tolist()
+    heights, full = [*columns, 0, 0, 0, 0], 0
+    for place in range(len(heights)):
+        while heights[place] > 2:
+            heights[place], heights[place + 1], full = heights[place] - 2, heights[place + 1] + 1, full + 1
+    pairs = [place for place, height in enumerate(heights) if height == 2]
+    top = max(place for place, height in enumerate(heights) if height)
+    expected = full, top - pairs[0] + 1 if pairs else 0
+    assert column_adders(tuple(columns)) == expected
+    assert sum(columns) - full == sum(heights)
+
+
+def test_adders_of_a_pe_by_hand() -> None:
+    # One branch: nothing to join. Two counts of 5 bits, one moved up: four bits overlap, and their carry. Three: 1, 2, 3, 3, 3, 2, 1.
+    one = Design(rows=16, width=16, port_bits=16)
+    assert [int(pe(one)[name]) for name in ("combining full adder", "combining adder bit")] == [0, 0]
+    two = pe(replace(one, lanes_w=2))
+    assert [int(two[name]) for name in ("combining full adder", "combining adder bit")] == [0, 5]
+    three = pe(replace(one, lanes_w=3))
+    assert [int(three[name]) for name in ("combining full adder", "combining adder bit")] == [3 + 1, 6]
+
+
+def test_rows_of_a_product_by_hand() -> None:
+    # 4 x 3 bits: codes of 5 and 4 bits with their signs, four rows and one of the sign: three full adders a bit, then 8 bits.
+    mac = Design(kind="mac", rows=2, width=2, port_bits=2, max_act_bits=4, max_weight_bits=3)
+    assert [int(pe_mac(mac)[name]) // 2 for name in ("multiplier full adder", "multiplier adder bit")] == [5 * 3, 8]
+    # In two stages 5 x 2 bits without a sign, two rows, and 5 x 2 with one: one full adder a bit; last adders of 6, 6 and 6 bits.
+    split = pe_mac(replace(mac, count_stages=2))
+    assert [int(split[name]) // 2 for name in ("multiplier full adder", "multiplier adder bit")] == [5, 18]
 
 
 def test_an_accumulator_shifts_only_where_plane_pairs_ask_for_it() -> None:
