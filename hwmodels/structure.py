@@ -341,15 +341,19 @@ def glue(k: Machine) -> Features:
 
     Codes wait for A + 1 stages with 18 bits that say where they go; words and thresholds of several beats are assembled. All rows
     pass on the same channel group, so that one copy of it is left; and units that delay the same signals share the registers. So do
-    multipliers: odd times odd is odd, and the lowest bit of a product only says whether its element counts. Values and codes are
-    chosen: those of the grid or of the vector unit.
+    multipliers: odd times odd is odd, and the lowest bit of a product only says whether its element counts; and codes of
+    more than two bits are decoded once a row and column. Values and codes are chosen: those of the grid or of the vector unit.
     """
     stages = 18 * (k.max_act_bits + 1)
     assembled = np.where(k.port_bits < k.width, k.width, 0) + np.where(k.port_bits < 32, 32, 0)
     unread = (k.pe_cycles - 3) * _unread_bits(k)
-    odd = (k.rows * k.cols - 1) * k.width * k.count_stages * int(k.kind == "mac")
+    pes, multipliers = k.rows * k.cols, int(k.kind == "mac")
+    odd = multipliers * (pes - 1) * k.width * k.count_stages
+    wide = multipliers * np.where(np.maximum(k.max_act_bits, k.max_weight_bits) > 2, k.width, 0)
+    shared = wide * ((pes - k.cols) * k.max_act_bits + (pes - k.rows) * k.max_weight_bits)
     return {
         REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread - odd,
+        "shared code bit": shared,
         "chosen result bit": k.rows * k.acc_bits + np.maximum(k.rows, k.width) * k.max_act_bits,
         CONSTANT: _one(k),
     }
