@@ -64,9 +64,10 @@ BLOCKS: Mapping[str, Block] = {
     "engine": Block("engine", empty=("bank",)),
     "bank": Block("bank", parameters=_weight_bank),
     "array": Block("grid"),
+    "whole": Block("engine"),
 }
-"""`grid` is without its PEs, `array` with them. `frame` is the engine without PEs and memories, `engine` without its memories; `bank` is
-one memory."""
+"""`grid` is without its PEs, `array` with them. `frame` is the engine without PEs and memories, `engine` without its memories, `whole` with
+all that it has; `bank` is one memory."""
 
 
 @dataclass(frozen=True, slots=True)
