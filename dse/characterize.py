@@ -15,8 +15,9 @@ from dse.progress import Progress
 from hwmodels.synthesis.blocks import Point, rtl_digest
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
+from hwmodels.synthesis.routing import LOG as ROUTER_LOG
 from hwmodels.synthesis.routing import is_routed, routed, router_name
-from hwmodels.synthesis.table import DONE, FAILED, Row, Table, head_text, read_table, row_text
+from hwmodels.synthesis.table import DONE, FAILED, UNROUTED, Row, Table, head_text, read_table, row_text
 from hwmodels.synthesis.targets import Target, target
 from hwmodels.synthesis.yosys import LOG, Yosys, find_yosys, synthesize
 from hwmodels.tool_error import ToolError
@@ -73,8 +74,8 @@ class Characterization:
 
     @property
     def failed(self) -> tuple[Row, ...]:
-        """Points that did not come out."""
-        return tuple(row for row in self.table.rows if row.status == FAILED)
+        """Points that did not come out, or not with the clock that they were to have."""
+        return tuple(row for row in self.table.rows if row.status != DONE)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -96,10 +97,11 @@ def characterize(
     """Synthesizes the points of a plan for a target and writes the table as they finish.
 
     Raises ValueError for a target, a liberty file or an existing table that does not fit, ToolError where there is no Yosys. A
-    point that fails or takes longer than `timeout_s` is a row of status `failed`; the others go on, and --resume tries it again.
+    point that fails or takes longer than `timeout_s` is a row of status `failed`, one of which only place and route fail (for a
+    seed) a row of status `unrouted`, which has counts but no clock; the others go on, and --resume tries them again.
     """
     aim = target(name, tuple(liberty))
-    wanted = plan(points, aim.kind)
+    wanted = plan(points, aim.kind, routed=router_name(aim) is not None)
     run = Run(aim, find_yosys(yosys), output, timeout_s)
     kept = _kept(run, wanted, resume)
     left = {run.digest(point): point for point in wanted}
@@ -145,17 +147,18 @@ def _synthesized(run: Run, left: dict[str, Point], workers: int, progress: Calla
 
 
 def _row(run: Run, point: Point, digest: str) -> Row:
-    """One point in a folder of its own, which is kept as a log only where the point fails."""
+    """One point in a folder of its own, of which a log is kept only where the point fails."""
     began = time.monotonic()
+    counts, cpu_s, status, log = Counts(), 0.0, FAILED, LOG
     with TemporaryDirectory(prefix="dse-") as name:
         folder = Path(name)
         try:
             done = synthesize(point, run.aim, run.tool, folder, timeout_s=run.timeout_s)
-            counts = routed(done.counts, point, run.aim, folder, timeout_s=run.timeout_s)
+            counts, cpu_s, status, log = done.counts, done.cpu_s, UNROUTED, ROUTER_LOG
+            counts, status = routed(counts, point, run.aim, folder, timeout_s=run.timeout_s), DONE
         except ToolError as error:
-            _keep_log(run.logs / f"{digest}.log", folder / LOG, f"{point.name}: {error}")
-            return Row(point, FAILED, Counts(), time.monotonic() - began, 0.0, digest)
-    return Row(point, DONE, counts, time.monotonic() - began, done.cpu_s, digest)
+            _keep_log(run.logs / f"{digest}.log", folder / log, f"{point.name}: {error}")
+    return Row(point, status, counts, time.monotonic() - began, cpu_s, digest)
 
 
 def _keep_log(kept: Path, log: Path, reason: str) -> None:

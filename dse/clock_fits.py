@@ -8,7 +8,7 @@ import pandas as pd
 
 from dse.fits import THIRDS, error_sizes
 from hwmodels.clocks import PARTS, delay_ps, fit_clocks
-from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table
+from hwmodels.synthesis.table import Row, Table, shipped, shipped_table
 
 COLUMNS = ("target", "block", "points", "fastest_ps", "slowest_ps", "median", "p95", "worst", "worst_slowest")
 BLOCKS = (*PARTS, "engine")
@@ -17,7 +17,7 @@ BLOCKS = (*PARTS, "engine")
 def clock_table(table: Table) -> pd.DataFrame:
     """Relative errors of the longest path by block: of points held out, each in one of three fits, and of the slowest third
     predicted from the others. Blocks of fewer than three timed points are left out. Empty where the PEs were not timed."""
-    timed = [row for row in table.rows if row.status == DONE and delay_ps(row)]
+    timed = [row for row in table.rows if row.counted and delay_ps(row)]
     return pd.DataFrame(list(_rows(table, timed)), columns=list(COLUMNS))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from hwmodels.areas import PARTS, RESOURCES, Fit, fit, fit_unit, measured
 from hwmodels.structure import UNEVEN, UNITS
 from hwmodels.synthesis.grid import plan
-from hwmodels.synthesis.table import DONE, Row, Table, shipped, shipped_table, shipped_widths
+from hwmodels.synthesis.table import Row, Table, shipped, shipped_table, shipped_widths
 
 COLUMNS = ("target", "resource", "block", "points", "median", "p95", "worst", "worst_largest", "worst_unseen")
 BLOCKS = (*(unit for unit in UNITS if unit != "glue"), "frame", "engine")
@@ -54,19 +54,19 @@ def width_steps(table: Table) -> pd.DataFrame:
 
 
 def _overview(table: Table) -> dict[str, object]:
-    done = [row for row in table.rows if row.status == DONE]
+    done = [row for row in table.rows if row.counted]
     return {
         "target": table.head["target"],
         "origin": table.head["origin"],
         "tool": table.head["tool"],
         "points": len(done),
-        "planned": len(plan("full", table.head["kind"])),
+        "planned": len(plan("full", table.head["kind"], routed=table.head["router"] != "none")),
         "cpu_min": sum(row.cpu_s for row in done) / 60,
     }
 
 
 def _rows(table: Table) -> Iterator[dict[str, object]]:
-    rows = [row for row in table.rows if row.status == DONE]
+    rows = [row for row in table.rows if row.counted]
     if not set(BLOCKS) <= {row.point.block for row in rows}:
         return
     held, large = list(_thirds(table, rows)), list(_largest(table, rows))

@@ -22,7 +22,7 @@ from hwmodels.build import Build, banks
 from hwmodels.least_squares import Floats, relative
 from hwmodels.macro_model import MacroModel
 from hwmodels.structure import Features, Machine, Number
-from hwmodels.synthesis.table import DONE, Row, Table, shipped_table
+from hwmodels.synthesis.table import Row, Table, shipped_table
 from hwmodels.technology import Technology
 
 ROUNDS = 30
@@ -143,7 +143,7 @@ def delay_ps(row: Row) -> float:
 
 def fit_clocks(table: Table, rows: Iterable[Row] | None = None) -> Clocks | None:
     """Coefficients of a table, or of some of its rows; None where the PEs were not timed."""
-    timed = [row for row in (table.rows if rows is None else rows) if row.status == DONE and delay_ps(row)]
+    timed = [row for row in (table.rows if rows is None else rows) if row.counted and delay_ps(row)]
     found = {}
     for unit, parts in PARTS.items():
         points = [row for row in timed if row.point.block == unit]

@@ -109,8 +109,14 @@ _BANKS = (
     (16, 1, 64), (32, 1, 128), (32, 2, 256), (64, 1, 512), (64, 2, 1024), (32, 1, 2048), (8, 1, 512), (16, 1, 32),
 )  # fmt: skip
 
-FPGA_ONLY = ("bank",)
+# The engine with its memories, to see what clock of all of it place and route find.
+_WHOLES = ((2, 2, 16, 1, 1, 1, 128, 16),)
+_MAC_WHOLES = ((2, 2, 16, 2, 2, 2, 256, 16),)
+
+FPGA_ONLY = ("bank", "whole")
 """Blocks that an ASIC does not synthesize: its memories are macros."""
+ROUTED_ONLY = ("whole",)
+"""Blocks that are there for the sake of their clock alone."""
 
 
 def _pe(width: int, lanes_a: int, lanes_w: int, act: int, weight: int, depth: int, stages: Stages = (1, 1, 1)) -> Point:
@@ -165,6 +171,8 @@ def _full() -> Iterator[Point]:
     yield from (_whole("frame", _SHAPES[shape]) for shape in _FRAMES)
     yield from (_whole("engine", knobs) for knobs in _ENGINES)
     yield from (_whole("engine", knobs, "mac") for knobs in _MAC_ENGINES)
+    yield from (_whole("whole", knobs) for knobs in _WHOLES)
+    yield from (_whole("whole", knobs, "mac") for knobs in _MAC_WHOLES)
 
 
 def _small() -> Iterator[Point]:
@@ -190,8 +198,12 @@ PLANS = {"full": _full, "small": _small, "widths": _widths}
 """How many points a run takes, by its name."""
 
 
-def plan(name: str, kind: str) -> tuple[Point, ...]:
-    """The points of a plan for a target of kind fpga or asic, the cheap ones first. Raises ValueError for an unknown plan."""
+def plan(name: str, kind: str, *, routed: bool = False) -> tuple[Point, ...]:
+    """The points of a plan for a target of kind fpga or asic, which is placed and routed or not; the cheap ones first.
+
+    Raises ValueError for an unknown plan.
+    """
     if name not in PLANS:
         raise ValueError(f"points must be one of {', '.join(PLANS)}, not {name!r}")
-    return tuple(point for point in PLANS[name]() if kind == "fpga" or point.block not in FPGA_ONLY)
+    left_out = (() if kind == "fpga" else FPGA_ONLY) + (() if routed else ROUTED_ONLY)
+    return tuple(point for point in PLANS[name]() if point.block not in left_out)

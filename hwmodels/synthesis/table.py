@@ -13,7 +13,9 @@ from hwmodels.headed_csv import Form, line
 from hwmodels.synthesis.blocks import KNOBS, Point, design_of
 from hwmodels.synthesis.counts import Counts
 
-DONE, FAILED = "done", "failed"
+DONE, UNROUTED, FAILED = "done", "unrouted", "failed"
+COUNTED = (DONE, UNROUTED)
+"""Rows whose counts hold; an unrouted one was to have a clock too, but place and route failed."""
 COUNTS = tuple(item.name for item in fields(Counts))
 COLUMNS = ("block", *KNOBS, "status", *COUNTS, "wall_s", "cpu_s", "digest")
 HEAD = ("target", "kind", "tool", "router", "options", "origin", "voltage_v", "rtl")
@@ -33,6 +35,11 @@ class Row:
     wall_s: float
     cpu_s: float
     digest: str
+
+    @property
+    def counted(self) -> bool:
+        """Whether synthesis came out."""
+        return self.status in COUNTED
 
     def cells(self) -> dict[str, str]:
         """Values of COLUMNS as text."""
@@ -57,7 +64,7 @@ class Table:
 
     def done(self, block: str) -> tuple[Row, ...]:
         """Rows of a block that came out."""
-        return tuple(row for row in self.rows if row.point.block == block and row.status == DONE)
+        return tuple(row for row in self.rows if row.point.block == block and row.counted)
 
     def designs(self, block: str) -> tuple[Design, ...]:
         """Their designs."""
@@ -86,8 +93,8 @@ def parse_table(text: str, where: str) -> Table:
 
 
 def _row(values: Mapping[str, str]) -> Row:
-    if values["status"] not in (DONE, FAILED):
-        raise ValueError(f"status must be {DONE} or {FAILED}, not {values['status']!r}")
+    if values["status"] not in (*COUNTED, FAILED):
+        raise ValueError(f"status must be {', '.join((*COUNTED, FAILED))}, not {values['status']!r}")
     types = {item.name: item.type for item in fields(Counts)}
     counts = {name: float(values[name]) if types[name] == "float" else int(values[name]) for name in COUNTS}
     point = Point(values["block"], design_of(values))

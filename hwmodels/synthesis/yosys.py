@@ -119,21 +119,26 @@ def _commands(point: Point, aim: Target) -> Iterator[str]:
 
 def _run(command: list[str], folder: Path, timeout_s: float) -> float:
     """CPU seconds of Yosys and of the abc that it calls."""
+    late = threading.Event()
     with (folder / LOG).open("wb") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
-        watch = threading.Timer(timeout_s, process.kill)
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        watch = threading.Timer(timeout_s, stop)
         watch.start()
         _, status, usage = os.wait4(process.pid, 0)
-        late = not watch.is_alive()
         watch.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0 and late:
+    if process.returncode != 0 and late.is_set():
         raise ToolError(f"Yosys must end within {timeout_s:g} s, but did not")
     if process.returncode != 0:
-        raise ToolError(f"Yosys failed with exit code {process.returncode}: {_last_words(folder / LOG)}")
+        raise ToolError(f"Yosys failed with exit code {process.returncode}: {last_words(folder / LOG)}")
     return usage.ru_utime + usage.ru_stime
 
 
-def _last_words(log: Path) -> str:
+def last_words(log: Path) -> str:
     """The first line that says error, or else the last line."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line for line in lines if "error" in line.lower()]
