@@ -21,14 +21,14 @@ import numpy as np
 from hwmodels.build import Build, banks
 from hwmodels.least_squares import Floats, relative
 from hwmodels.macro_model import MacroModel
-from hwmodels.structure import Features, Machine, Number
+from hwmodels.structure import Features, Machine, Number, shifts, sum_bits
 from hwmodels.synthesis.table import Row, Table, shipped_table
 from hwmodels.technology import Technology
 
 ROUNDS = 30
 """Of giving points to parts and fitting; a handful is enough."""
-STARTS = (1.0, 1.6)
-"""How much longer a part is first taken to be, for every combination of parts; the best end counts."""
+STARTS = (0.0, 1.0, 1.6)
+"""How much longer than its mean a part is first taken to be, for every combination of parts; 0 leaves it out."""
 
 
 def _counts(k: Machine) -> Features:
@@ -37,12 +37,10 @@ def _counts(k: Machine) -> Features:
 
 
 def _sum(k: Machine) -> Features:
-    """Branches two by two; in two cycles the longer side of lanes is the longer path."""
-    whole = np.log2(k.lanes_a * k.lanes_w)
-    return {
-        "constant": _one(k),
-        "branch level": np.where(k.sum_stages == 1, whole, np.log2(np.maximum(k.lanes_a, k.lanes_w))),
-    }
+    """Branches three to two, level by level, then a carry through all bits of the sum; in two cycles the sums of the longer side of
+    lanes are behind a register."""
+    branches = np.where(k.sum_stages == 1, k.lanes_a * k.lanes_w, np.maximum(k.lanes_a, k.lanes_w))
+    return {"constant": _one(k), "adder level": adder_levels(branches), "carry bit": sum_bits(k)}
 
 
 def _accumulator(k: Machine) -> Features:
@@ -50,29 +48,37 @@ def _accumulator(k: Machine) -> Features:
     return {"constant": _one(k), "carry bit": np.where(k.acc_stages == 1, k.acc_bits, k.acc_bits - k.acc_bits // 2)}
 
 
+def _shifted_accumulator(k: Machine) -> Features:
+    """The same behind the choice of a shift."""
+    return {**_accumulator(k), "shift": shifts(k) - 1}
+
+
 def _products(k: Machine) -> Features:
-    """Rows of a multiplier two by two, and the carry of the last addition."""
-    return _halved(
-        k.count_stages,
-        {
-            "multiplier level": np.log2(np.minimum(k.max_act_bits, k.max_weight_bits)),
-            "code bit": k.max_act_bits + k.max_weight_bits,
-        },
-    )
+    """Rows of a multiplier, of which a signed code has one more than bits, and the carry of the last addition; in two cycles, those
+    of half of the weight's bits."""
+    rows = 1 + np.minimum(k.max_act_bits, np.where(k.count_stages == 1, k.max_weight_bits, (k.max_weight_bits + 1) // 2))
+    return {"constant": _one(k), "adder level": adder_levels(rows), "code bit": k.max_act_bits + k.max_weight_bits}
 
 
 def _tree(k: Machine) -> Features:
-    """Products two by two, with a carry in the end."""
-    levels = np.log2(k.width)
-    return {
-        "constant": _one(k),
-        "tree level": np.where(k.sum_stages == 1, levels, levels / 2),
-        "code bit": k.max_act_bits + k.max_weight_bits,
-    }
+    """Products three to two, then a carry through all bits of the sum; in two cycles, about the square root of the products."""
+    operands = np.where(k.sum_stages == 1, k.width, 2 ** ((np.ceil(np.log2(k.width)).astype(np.int64) + 1) // 2))
+    return {"constant": _one(k), "adder level": adder_levels(operands), "carry bit": sum_bits(k)}
 
 
 def _vector(k: Machine) -> Features:
+    """A comparison of codes, and the fan-out to all lanes."""
     return {"constant": _one(k), "width level": np.log2(k.width), "code bit": _one(k) * k.max_act_bits}
+
+
+def _columns(k: Machine) -> Features:
+    """Additions and comparisons of coordinates, and the fan-out to all columns."""
+    return {"constant": _one(k), "column level": np.log2(k.cols)}
+
+
+def _plane_order(k: Machine) -> Features:
+    """The heaviest pair of planes, then the next, each a comparison after the other over the passes of activations."""
+    return {"pass": -(-k.max_act_bits // k.lanes_a)}
 
 
 def _constant(k: Machine) -> Features:
@@ -92,12 +98,23 @@ def _one(k: Machine) -> Number:
     return np.ones_like(k.rows)
 
 
+THREE_TO_TWO = (2, 3, 4, 6, 9, 13, 19, 28, 42, 63, 94, 141, 211, 316, 474)
+"""The most numbers that so many levels of adders, three to two each, bring down to two."""
+
+
+def adder_levels(numbers: Number) -> Number:
+    """Levels of adders that take three numbers to two, before the last two are added."""
+    return np.searchsorted(THREE_TO_TWO, numbers)
+
+
 Parts = Mapping[str, Callable[[Machine], Features]]
 PARTS: Mapping[str, Parts] = MappingProxyType({
-    "pe": {"counts": _counts, "sum": _sum, "accumulator": _accumulator},
+    "pe": {"counts": _counts, "sum": _sum, "accumulator": _shifted_accumulator},
     "pe_mac": {"counts": _products, "sum": _tree, "accumulator": _accumulator},
     "vector_unit": {"vector unit": _vector},
-    **{name: {name: _constant} for name in ("columns", "drain", "sequencer", "loader", "writer", "controller", "frame")},
+    "columns": {"columns": _columns},
+    "sequencer": {"sequencer": _constant, "plane order": _plane_order},
+    **{name: {name: _constant} for name in ("drain", "loader", "writer", "controller", "frame")},
 })  # fmt: skip
 """Features of the parts of every unit whose timing is fitted; `frame` is all but PEs and memories, where it could be timed."""
 PES = {"array": "pe", "mac": "pe_mac"}
@@ -122,17 +139,15 @@ class Clocks:
         return _longest(self.part(unit, part, k) for part in self.coefficients[unit])
 
     def paths(self, k: Machine) -> dict[str, Number]:
-        """ps by part of an engine. The frame stands for the units in it, where it was timed."""
-        units = (
-            ["frame"]
-            if "frame" in self.coefficients
-            else [name for name in self.coefficients if name not in PES.values()]
-        )
-        units.append(PES[k.kind])
-        return {
-            part if part == unit else f"PE {part}": self.part(unit, part, k)
-            for unit in units
-            for part in self.coefficients.get(unit, ())
+        """ps by part of an engine. The frame stands for the units in it, where it was timed, but for the order of planes: of it a
+        frame knows only as many passes as it has itself."""
+        units = [name for name in self.coefficients if name not in PES.values()]
+        inside = {part: unit for unit in units for part in self.coefficients[unit]}
+        if "frame" in inside:
+            inside = {part: unit for part, unit in inside.items() if part in ("frame", "plane order")}
+        pe = PES[k.kind]
+        return {part: self.part(unit, part, k) for part, unit in inside.items()} | {
+            f"PE {part}": self.part(pe, part, k) for part in self.coefficients.get(pe, ())
         }
 
 
@@ -188,12 +203,21 @@ def _longest(delays: Iterable[Number]) -> Number:
 
 
 def _fit_parts(parts: Parts, points: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """The best of the fits from every start."""
+    """Of the fits from every start the one of least surprise."""
     values = np.array([delay_ps(row) for row in points])
     tables = {name: [_numbers(part(row.point.design)) for row in points] for name, part in parts.items()}
-    starts = list(product(STARTS, repeat=len(parts))) if len(parts) > 1 else [(1.0,)]
+    starts = [start for start in product(STARTS, repeat=len(parts)) if max(start) == 1.0 or min(start) > 0.0 and max(start) > min(start)]
     fits = [_alternate(tables, values, start) for start in starts]
-    return min(fits, key=lambda fit: float(np.sum((_predict(tables, fit).max(axis=0) / values - 1) ** 2)))
+    return min(fits, key=lambda fit: _surprise(_predict(tables, fit).max(axis=0) / values - 1, fit))
+
+
+def _surprise(errors: Floats, fit: Mapping[str, Mapping[str, float]]) -> float:
+    """Akaike's criterion for few points (Hurvich & Tsai, Biometrika 76, 1989): coefficients must earn their place, or else a part
+    that no point tells of would be made up from noise."""
+    points, used = len(errors), sum(value > 0 for part in fit.values() for value in part.values())
+    spare = points - used - 1
+    penalty = 2 * used * (1 + (used + 1) / spare) if spare > 0 else 4.0 * points * used
+    return points * float(np.log(np.mean(errors**2) + 1e-12)) + penalty
 
 
 def _alternate(

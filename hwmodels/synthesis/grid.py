@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from hwmodels.design import Design
@@ -115,6 +116,8 @@ _MAC_WHOLES = ((2, 2, 16, 2, 2, 2, 256, 16),)
 
 FPGA_ONLY = ("bank", "whole")
 """Blocks that an ASIC does not synthesize: its memories are macros."""
+_ROUTED = (0, 1, 3, 6, 7, 8, 12)
+"""Which of the shapes of units."""
 ROUTED_ONLY = ("whole",)
 """Blocks that are there for the sake of their clock alone."""
 
@@ -173,6 +176,23 @@ def _full() -> Iterator[Point]:
     yield from (_whole("engine", knobs, "mac") for knobs in _MAC_ENGINES)
     yield from (_whole("whole", knobs) for knobs in _WHOLES)
     yield from (_whole("whole", knobs, "mac") for knobs in _MAC_WHOLES)
+
+
+def _routed() -> Iterator[Point]:
+    """Of every kind of unit some, two-stage PEs above all, because these tell of the parts that others hide; banks, whole engines."""
+    yield from (_pe(*knobs) for knobs in _PES[::2])
+    yield from (_mac(*knobs) for knobs in _MACS[::2])
+    yield from (_pe(*knobs, stages) for knobs, stages in _DEEP_PES)
+    yield from (_mac(*knobs, stages) for knobs, stages in _DEEP_MACS[::2])
+    for block in ("vector_unit", "writer", "sequencer", "loader", "columns", "controller", "drain"):
+        yield from (_whole(block, _SHAPES[shape]) for shape in _UNITS[block] if shape in _ROUTED)
+    yield from (point for point in _full() if point.block in ("bank", *ROUTED_ONLY))
+
+
+@cache
+def is_routed(point: Point) -> bool:
+    """Whether a point is also placed and routed, for its clock, where that can be done: it takes ten times as long as synthesis."""
+    return point in frozenset(_routed())
 
 
 def _small() -> Iterator[Point]:

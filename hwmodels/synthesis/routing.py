@@ -16,9 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from hwmodels.synthesis.blocks import BLOCKS, Point
+from hwmodels.synthesis.blocks import Point
 from hwmodels.synthesis.boundary import with_boundary
 from hwmodels.synthesis.counts import Counts
+from hwmodels.synthesis.grid import is_routed as is_planned
 from hwmodels.synthesis.targets import Target
 from hwmodels.synthesis.yosys import MAPPED, last_words
 from hwmodels.tool_error import ToolError
@@ -46,8 +47,8 @@ def routed(counts: Counts, point: Point, aim: Target, folder: Path, *, timeout_s
 
 
 def is_routed(point: Point, aim: Target) -> bool:
-    """Whether a clock is asked for: of all blocks without a module that is left out, which cannot be placed."""
-    return aim.name == "ecp5" and not BLOCKS[point.block].empty
+    """Whether a clock is asked for. A block with a module that is left out cannot be placed."""
+    return aim.name == "ecp5" and is_planned(point)
 
 
 def router_name(aim: Target) -> str | None:
