@@ -13,14 +13,16 @@ import pandas as pd
 
 from dse.summary import write_table
 from hwmodels.areas import RESOURCES, Fit, fitted, measured
+from hwmodels.build import Build
+from hwmodels.clocks import engine_paths, fitted_clocks
 from hwmodels.design import Design
 from hwmodels.energies import pe_energy_pj
 from hwmodels.knobs import Knobs, of_designs
 from hwmodels.switching.table import shipped_energies
 from hwmodels.synthesis.table import Row, Table, shipped, shipped_table
-from hwmodels.technology import TECHNOLOGIES, technology
+from hwmodels.technology import TECHNOLOGIES, Technology, technology
 from reports.crossover_page import write_crossover_page
-from reports.figures.crossover import FORMS, crossover_takeaway, panels
+from reports.figures.crossover import FORMS, clock_words, crossover_takeaway, panels
 from workloads.layers import MAX_BITS
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +37,8 @@ GRID = (16, 8)
 WEIGHT_DEPTH = 512
 PER = {"area_um2": ("mm2", 1e-6), "lut": ("klut", 1e-3)}
 """What throughput is set against, and how many of it one of the resource is."""
+EQUAL_CLOCK = (*(f"{form}_per_{per}" for form in FORMS for per, _ in PER.values()), "densest")
+LIMITS = tuple(f"{form}_limit" for form in FORMS)
 
 
 def crossover(
@@ -45,9 +49,11 @@ def crossover(
     targets: those of fits, or technologies that have one; all where none is named.
     mac: multiplier PEs. parallel: as many xnor-popcount PEs with M x K lanes. serial: M x K times as many of one lane, each of which
     takes M x K cycles. Area (um2 or LUT) is that of the PEs that do `width` products a cycle. Throughput per area is products a
-    cycle over a whole engine of 16 x 8 PEs without its memories, control included (per mm2, or per 1000 LUT). `parallel_to_mac` and
-    `serial_to_mac` are ratios of area; energy (pJ) is that of one product in the PEs, where the target has energies: random data,
-    clock pins included, leakage not. `smallest`, `densest` and `leanest` name the best form; `outside_fit`: no such PE was synthesized.
+    cycle over a whole engine of 16 x 8 PEs without its memories, control included (per mm2, or per 1000 LUT). Where the target's
+    clock is fitted, so are the clock that each of these engines allows (MHz), the part of it that limits, and the throughput per area
+    at that clock (1e9 products a second). `parallel_to_mac` and `serial_to_mac` are ratios of area; energy (pJ) is that of one
+    product in the PEs, where the target has energies: random data, clock pins included, leakage not. `smallest`, `densest`,
+    `densest_own_clock` and `leanest` name the best form; `outside_fit`: no such PE was synthesized.
     Raises ValueError for a target without a fit.
     """
     tables = [_of_target(fitted(_target(name)), width, tuple(bits)) for name in targets or shipped()]
@@ -80,6 +86,7 @@ def _of_target(model: Fit, width: int, bits: Sequence[tuple[int, int]]) -> pd.Da
             "smallest": names[np.argmin(np.stack(list(sizes.values())), axis=0)],
             **{f"{form}_per_{per}": values for form, values in density.items()},
             "densest": names[np.argmax(np.stack(list(density.values())), axis=0)],
+            **_own_clocks(model.target, machines, density, per),
             **_energies(model.target, width, bits),
             "outside_fit": np.any([model.outside_pe(k) for k in machines.values()], axis=0),
         }
@@ -93,6 +100,32 @@ def _sizes(
     unit = {"mac": "pe_mac", "parallel": "pe", "serial": "pe"}
     sizes = {form: np.asarray(model.unit(resource, unit[form], k), np.float64) for form, k in machines.items()}
     return sizes | {"serial": sizes["serial"] * branches}
+
+
+def _own_clocks(
+    target: str, machines: Mapping[str, Knobs], density: Mapping[str, Floats], per: str
+) -> dict[str, npt.NDArray[Any]]:
+    """The clock that the engine of every form allows, what limits it, and the throughput per area at it; nothing without timing."""
+    if fitted_clocks(target) is None:
+        return {}
+    node = next(found for name in TECHNOLOGIES if (found := technology(name)).fit == target)
+    paths = {form: _paths(node, k) for form, k in machines.items()}
+    clocks = {form: 1e6 / np.max(list(found.values()), axis=0) for form, found in paths.items()}
+    fastest = {form: density[form] * clocks[form] / 1000 for form in machines}
+    limits = {form: np.array(list(found))[np.argmax(list(found.values()), axis=0)] for form, found in paths.items()}
+    return {
+        **{f"{form}_clock_mhz": values for form, values in clocks.items()},
+        **{f"{form}_limit": names for form, names in limits.items()},
+        **{f"{form}_gmac_s_per_{per}": values for form, values in fastest.items()},
+        "densest_own_clock": np.array(FORMS)[np.argmax(list(fastest.values()), axis=0)],
+    }
+
+
+def _paths(node: Technology, machines: Knobs) -> dict[str, Floats]:
+    """ps of every part, engine by engine."""
+    build = Build(knobs=machines, memory="", memory_kib=0, clock_mhz=0)
+    size = np.ones_like(machines.rows, np.float64)
+    return {part: np.asarray(path) * size for part, path in engine_paths(build, node).items()}
 
 
 def _energies(target: str, width: int, bits: Sequence[tuple[int, int]]) -> dict[str, npt.NDArray[Any]]:
@@ -123,15 +156,23 @@ def _design(form: str, width: int, m: int, k: int) -> Design:
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of bits that fit a terminal, few branches first, and the columns that are known in at least one of them."""
+    """The pairs of bits that fit a terminal, few branches first, and the columns that are known in at least one of them.
+
+    Throughput per area is at each form's own clock where every target has clocks, at equal clocks elsewhere; the sentence says what limits.
+    """
     place = pd.Series([SHOWN.index(pair) if pair in SHOWN else -1 for pair in zip(table["m"], table["k"], strict=True)])
     rows = table.assign(place=place)[place >= 0].sort_values(["target", "place"], kind="stable").drop(columns="place")
+    told = "densest_own_clock" in rows and rows["densest_own_clock"].notna().all()
+    rows = rows.drop(columns=[*LIMITS, *(EQUAL_CLOCK if told else ())], errors="ignore")
     return rows.dropna(axis="columns", how="all").reset_index(drop=True)
 
 
 def verdicts(table: pd.DataFrame) -> list[str]:
     """A sentence a target: where multipliers win, over all pairs of the table."""
-    return [crossover_takeaway(panels(rows), str(target)) for target, rows in table.groupby("target", sort=False)]
+    return [
+        f"{crossover_takeaway(panels(rows), str(target))}{clock_words(rows)}"
+        for target, rows in table.groupby("target", sort=False)
+    ]
 
 
 def write_crossover(table: pd.DataFrame, path: Path) -> None:

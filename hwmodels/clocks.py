@@ -27,8 +27,8 @@ from hwmodels.technology import Technology
 
 ROUNDS = 30
 """Of giving points to parts and fitting; a handful is enough."""
-STARTS = (0.0, 1.0, 1.6)
-"""How much longer than its mean a part is first taken to be, for every combination of parts; 0 leaves it out."""
+STARTS = (1.0, 1.6)
+"""How much longer than its mean a part is first taken to be, for every combination of parts; and every combination is left out once."""
 
 
 def _counts(k: Machine) -> Features:
@@ -56,7 +56,9 @@ def _shifted_accumulator(k: Machine) -> Features:
 def _products(k: Machine) -> Features:
     """Rows of a multiplier, of which a signed code has one more than bits, and the carry of the last addition; in two cycles, those
     of half of the weight's bits."""
-    rows = 1 + np.minimum(k.max_act_bits, np.where(k.count_stages == 1, k.max_weight_bits, (k.max_weight_bits + 1) // 2))
+    rows = 1 + np.minimum(
+        k.max_act_bits, np.where(k.count_stages == 1, k.max_weight_bits, (k.max_weight_bits + 1) // 2)
+    )
     return {"constant": _one(k), "adder level": adder_levels(rows), "code bit": k.max_act_bits + k.max_weight_bits}
 
 
@@ -206,7 +208,8 @@ def _fit_parts(parts: Parts, points: Sequence[Row]) -> dict[str, dict[str, float
     """Of the fits from every start the one of least surprise."""
     values = np.array([delay_ps(row) for row in points])
     tables = {name: [_numbers(part(row.point.design)) for row in points] for name, part in parts.items()}
-    starts = [start for start in product(STARTS, repeat=len(parts)) if max(start) == 1.0 or min(start) > 0.0 and max(start) > min(start)]
+    present = [start for start in product((0.0, 1.0), repeat=len(parts)) if any(start)]
+    starts = dict.fromkeys([*present, *product(STARTS, repeat=len(parts))])
     fits = [_alternate(tables, values, start) for start in starts]
     return min(fits, key=lambda fit: _surprise(_predict(tables, fit).max(axis=0) / values - 1, fit))
 

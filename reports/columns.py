@@ -204,6 +204,11 @@ CROSSOVER = (
     *(Column(f"{form}_per_mm2", label, "MAC/cycle/mm2", "larger") for form, label in FORMS),
     *(Column(f"{form}_per_klut", label, "MAC/cycle/kLUT", "larger") for form, label in FORMS),
     Column("densest", "Densest"),
+    *(Column(f"{form}_clock_mhz", label, "MHz", "larger") for form, label in FORMS),
+    *(Column(f"{form}_gmac_s_per_mm2", label, "GMAC/s/mm2", "larger") for form, label in FORMS),
+    *(Column(f"{form}_gmac_s_per_klut", label, "GMAC/s/kLUT", "larger") for form, label in FORMS),
+    *(Column(f"{form}_limit", f"{label}, clock limit") for form, label in FORMS),
+    Column("densest_own_clock", "Densest"),
     *(Column(f"{form}_energy_pj", label, "pJ/MAC", "smaller") for form, label in FORMS),
     Column("leanest", "Leanest"),
 )

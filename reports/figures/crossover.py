@@ -13,6 +13,7 @@ from reports.wording import counted, escape, number
 
 FORMS = ("mac", "parallel", "serial")
 PLANES: Mapping[str, str] = {"parallel": "M x K lanes, planes in parallel", "serial": "one lane, planes in series"}
+NAMES: Mapping[str, str] = {"mac": "multipliers", "parallel": "parallel planes", "serial": "serial planes"}
 WORDS: Mapping[str, str] = {"parallel": "parallel", "serial": "series"}
 WINS, LOSES, DRAW = "#2f7f86", "#b8702e", "#f6f4ee"
 WIDEST = 4.0
@@ -27,8 +28,10 @@ class Quantity(NamedTuple):
     less: bool
 
 
+OWN_CLOCK = ("gmac_s_per_mm2", "gmac_s_per_klut")
 QUANTITIES = (
     Quantity(("area_um2", "lut"), "area of the PEs", True),
+    Quantity(OWN_CLOCK, "throughput per area of the engine, each at its own clock", False),
     Quantity(("per_mm2", "per_klut"), "throughput per area of the engine", False),
     Quantity(("energy_pj",), "energy of a product", True),
 )
@@ -44,17 +47,24 @@ class Panel(NamedTuple):
 
 
 def panels(table: pd.DataFrame) -> tuple[Panel, ...]:
-    """Of one target, every quantity that the table has, planes in parallel and in series."""
-    found = []
+    """Of one target, every quantity that the table has, planes in parallel and in series; throughput at equal clocks only where the
+    clocks are not known."""
+    found: list[Panel] = []
     for quantity in QUANTITIES:
-        ending = next(
-            (end for end in quantity.endings if f"mac_{end}" in table.columns and table[f"mac_{end}"].notna().any()), ""
-        )
+        ending = _ending(table, quantity)
+        if "per area" in quantity.label and any("per area" in panel.quantity for panel in found):
+            continue
         for planes in PLANES if ending else ():
             ratio = table[f"mac_{ending}"] / table[f"{planes}_{ending}"]
             cells = table.assign(factor=ratio if quantity.less else 1 / ratio)
             found.append(Panel(quantity.label, planes, _grid(cells, "factor"), _grid(cells, "outside_fit")))
     return tuple(found)
+
+
+def _ending(table: pd.DataFrame, quantity: Quantity) -> str:
+    """The end of the column names under which a table has a quantity; "" where it has not."""
+    known = (end for end in quantity.endings if f"mac_{end}" in table.columns and table[f"mac_{end}"].notna().any())
+    return next(known, "")
 
 
 def _grid(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -85,6 +95,28 @@ def _where(lost: pd.DataFrame, quantity: str) -> str:
         return f"win everywhere in {quantity}"
     _, m, k = min(pairs)
     return f"lose at {len(pairs)} of {counted(lost.size, 'pair')} in {quantity} (from {m}x{k} on)"
+
+
+def clock_words(table: pd.DataFrame) -> str:
+    """What limits the clock of every form, and how far these clocks are apart; nothing where they are not known."""
+    if not any(f"mac_{ending}" in table.columns and table[f"mac_{ending}"].notna().any() for ending in OWN_CLOCK):
+        return ""
+    clocks = table[[f"{form}_clock_mhz" for form in FORMS]].to_numpy(dtype=float)
+    apart = number(float((clocks.max(axis=1) / clocks.min(axis=1)).max()))
+    limits = table[[f"{form}_limit" for form in FORMS]]
+    if len(set(limits.to_numpy().ravel())) == 1:
+        return (
+            f" The clocks of all three forms are limited by the {limits.iloc[0, 0]} alike, and at most {apart}x apart."
+        )
+    said = "; ".join(f"of {name} by {_limits(limits[f'{form}_limit'])}" for form, name in NAMES.items())
+    return f" The clock is limited {said}; at equal bits the clocks are at most {apart}x apart."
+
+
+def _limits(parts: pd.Series) -> str:
+    """Each part, and at how many pairs it is the one."""
+    return " and ".join(
+        f"the {part} at {many} of {counted(len(parts), 'pair')}" for part, many in parts.value_counts().items()
+    )
 
 
 def crossover_reading(found: Sequence[Panel]) -> str:
@@ -143,5 +175,5 @@ def crossover_picture(table: pd.DataFrame, name: str = "crossover") -> style.Pic
     """The figure of one target and the words around it."""
     target, width, found = str(table["target"].iloc[0]), int(table["width"].iloc[0]), panels(table)
     heading = f"Where integer multipliers win: {target}, PEs of {width} products"
-    takeaway, reading = crossover_takeaway(found, target), crossover_reading(found)
+    takeaway, reading = crossover_takeaway(found, target) + clock_words(table), crossover_reading(found)
     return style.Picture(name, heading, takeaway, reading, crossover_figure(found))
