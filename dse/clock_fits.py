@@ -11,12 +11,15 @@ from hwmodels.clocks import PARTS, delay_ps, fit_clocks
 from hwmodels.synthesis.table import Row, Table, shipped, shipped_table
 
 COLUMNS = ("target", "block", "points", "fastest_ps", "slowest_ps", "median", "p95", "worst", "worst_slowest")
-BLOCKS = (*PARTS, "engine")
+SUMS = ("engine", "whole")
+"""Blocks that no fit is made of: all their points are predictions."""
+BLOCKS = (*PARTS, *SUMS)
 
 
 def clock_table(table: Table) -> pd.DataFrame:
-    """Relative errors of the longest path by block: of points held out, each in one of three fits, and of the slowest third
-    predicted from the others. Blocks of fewer than three timed points are left out. Empty where the PEs were not timed."""
+    """Relative errors of the longest path by block: of points held out, each in one of three fits, and of the slowest third predicted
+    from the others. Blocks of fewer than three timed points are left out, but for whole engines, which no fit is made of. Empty
+    where the PEs were not timed."""
     timed = [row for row in table.rows if row.counted and delay_ps(row)]
     return pd.DataFrame(list(_rows(table, timed)), columns=list(COLUMNS))
 
@@ -31,11 +34,11 @@ def _rows(table: Table, timed: Sequence[Row]) -> Iterator[dict[str, object]]:
         return
     for block in BLOCKS:
         points = [row for row in timed if row.point.block == block]
-        if len(points) < THIRDS:
+        if len(points) < (1 if block in SUMS else THIRDS):
             continue
         thirds = (_errors(table, timed, points[start::THIRDS]) for start in range(THIRDS))
         errors = [error for third in thirds for error in third]
-        slowest = _errors(table, timed, sorted(points, key=delay_ps)[-(len(points) // THIRDS) :])
+        slowest = _errors(table, timed, sorted(points, key=delay_ps)[-max(1, len(points) // THIRDS) :])
         yield {
             "target": table.head["target"],
             "block": block,

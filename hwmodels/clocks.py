@@ -116,9 +116,12 @@ PARTS: Mapping[str, Parts] = MappingProxyType({
     "vector_unit": {"vector unit": _vector},
     "columns": {"columns": _columns},
     "sequencer": {"sequencer": _constant, "plane order": _plane_order},
-    **{name: {name: _constant} for name in ("drain", "loader", "writer", "controller", "frame")},
+    **{name: {name: _constant} for name in ("bank", "drain", "loader", "writer", "controller", "frame")},
 })  # fmt: skip
-"""Features of the parts of every unit whose timing is fitted; `frame` is all but PEs and memories, where it could be timed."""
+"""Features of the parts of every unit whose timing is fitted; `frame` is all but PEs and memories, where it could be timed,
+`bank` a memory of an FPGA."""
+READ_BY_PES = ("weight", "activation")
+"""Banks that are read in the cycle of the first part of a PE."""
 PES = {"array": "pe", "mac": "pe_mac"}
 
 
@@ -135,22 +138,25 @@ class Clocks:
         return sum(value * known[name] for name, value in PARTS[unit][part](k).items() if name in known)
 
     def unit(self, unit: str, k: Machine) -> Number:
-        """ps of the longest path of a unit; of block `engine`, of a whole engine without its memories."""
-        if unit == "engine":
+        """ps of the longest path of a unit; of blocks `engine` and `whole`, of an engine without and with its memories."""
+        if unit in ("engine", "whole"):
             return _longest(self.paths(k).values())
         return _longest(self.part(unit, part, k) for part in self.coefficients[unit])
 
     def paths(self, k: Machine) -> dict[str, Number]:
         """ps by part of an engine. The frame stands for the units in it, where it was timed, but for the order of planes: of it a
-        frame knows only as many passes as it has itself."""
-        units = [name for name in self.coefficients if name not in PES.values()]
+        frame knows only as many passes as it has itself. A bank that was timed is read in the cycle of a PE's counts."""
+        units = [name for name in self.coefficients if name not in ("bank", *PES.values())]
         inside = {part: unit for unit in units for part in self.coefficients[unit]}
         if "frame" in inside:
             inside = {part: unit for part, unit in inside.items() if part in ("frame", "plane order")}
         pe = PES[k.kind]
-        return {part: self.part(unit, part, k) for part, unit in inside.items()} | {
-            f"PE {part}": self.part(pe, part, k) for part in self.coefficients.get(pe, ())
-        }
+        paths = {part: self.part(unit, part, k) for part, unit in inside.items()}
+        paths |= {f"PE {part}": self.part(pe, part, k) for part in self.coefficients.get(pe, ())}
+        if "bank" in self.coefficients:
+            read = self.part("bank", "bank", k) + paths.get("PE counts", 0.0)
+            paths |= {f"{name} bank and PE counts": read for name in READ_BY_PES}
+        return paths
 
 
 def delay_ps(row: Row) -> float:
@@ -185,7 +191,7 @@ def engine_paths(build: Build, technology: Technology) -> dict[str, Number]:
         return {}
     paths = clocks.paths(build.knobs)
     if isinstance(technology.sram, MacroModel):
-        for bank in banks(build.knobs)[:2]:
+        for bank in (bank for bank in banks(build.knobs) if bank.name in READ_BY_PES):
             access = technology.sram.access_time_ns(bank.depth, bank.bits) * 1000.0
             paths[f"{bank.name} bank and PE counts"] = access + paths.get("PE counts", 0.0)
     return paths

@@ -19,7 +19,7 @@ from statistics import median
 from hwmodels.synthesis.blocks import Point
 from hwmodels.synthesis.boundary import with_boundary
 from hwmodels.synthesis.counts import Counts
-from hwmodels.synthesis.grid import is_routed as is_planned
+from hwmodels.synthesis.grid import routed_points
 from hwmodels.synthesis.targets import Target
 from hwmodels.synthesis.yosys import MAPPED, last_words
 from hwmodels.tool_error import ToolError
@@ -48,7 +48,7 @@ def routed(counts: Counts, point: Point, aim: Target, folder: Path, *, timeout_s
 
 def is_routed(point: Point, aim: Target) -> bool:
     """Whether a clock is asked for. A block with a module that is left out cannot be placed."""
-    return aim.name == "ecp5" and is_planned(point)
+    return aim.name == "ecp5" and point in routed_points()
 
 
 def router_name(aim: Target) -> str | None:

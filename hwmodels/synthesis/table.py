@@ -94,7 +94,7 @@ def parse_table(text: str, where: str) -> Table:
 
 def _row(values: Mapping[str, str]) -> Row:
     if values["status"] not in (*COUNTED, FAILED):
-        raise ValueError(f"status must be {', '.join((*COUNTED, FAILED))}, not {values['status']!r}")
+        raise ValueError(f"status must be one of {', '.join((*COUNTED, FAILED))}, not {values['status']!r}")
     types = {item.name: item.type for item in fields(Counts)}
     counts = {name: float(values[name]) if types[name] == "float" else int(values[name]) for name in COUNTS}
     point = Point(values["block"], design_of(values))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import dse.characterize as running
 from dse.characterize import characterize
-from hwmodels.synthesis import yosys
+from hwmodels.synthesis import routing, yosys
 from hwmodels.synthesis.blocks import Point
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
@@ -123,6 +124,31 @@ def test_a_point_that_fails_leaves_its_log_and_the_rest_goes_on(
     monkeypatch.setattr(running, "synthesize", good)
     assert characterize("xc7", tmp_path / "table.csv", points="small", resume=True).failed == ()
     assert [point.block for point in seen] == ["writer"]
+
+
+def test_a_point_that_is_not_routed_keeps_its_counts_and_is_tried_again(
+    tmp_path: Path, seen: list[Point], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unroutable(counts: Counts, point: Point, _aim: Target, folder: Path, *, timeout_s: float) -> Counts:
+        (folder / routing.LOG).write_text(f"what nextpnr said within {timeout_s:g} s")
+        if point.block == "writer":
+            raise ToolError("nextpnr failed with exit code 1 (seed 2): no room")
+        return replace(counts, clock_mhz=100.0)
+
+    monkeypatch.setattr(running, "routed", unroutable)
+    done = characterize("xc7", tmp_path / "table.csv", points="small")
+    (row,) = done.failed
+    assert (row.point.block, row.status, row.counts) == ("writer", "unrouted", counts_of(row.point))
+    assert row in done.table.done("writer"), "its counts hold"
+    (log,) = done.logs.iterdir()
+    assert "(seed 2): no room" in log.read_text()
+    assert "what nextpnr said" in log.read_text()
+    seen.clear()
+    monkeypatch.setattr(running, "routed", lambda counts, *_rest, **_timeout: replace(counts, clock_mhz=50.0))
+    again = characterize("xc7", tmp_path / "table.csv", points="small", resume=True)
+    assert again.failed == ()
+    assert [point.block for point in seen] == ["writer"]
+    assert again.table.done("writer")[0].counts.clock_mhz == 50.0
 
 
 def test_a_table_of_another_target_is_not_gone_on_with(tmp_path: Path, seen: list[Point]) -> None:

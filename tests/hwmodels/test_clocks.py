@@ -9,11 +9,21 @@ import numpy as np
 import pytest
 
 from hwmodels.build import Build
-from hwmodels.clocks import PARTS, Clocks, delay_ps, engine_paths, fit_clocks, fitted_clocks, max_clock_mhz
+from hwmodels.clocks import (
+    PARTS,
+    Clocks,
+    adder_levels,
+    delay_ps,
+    engine_paths,
+    fit_clocks,
+    fitted_clocks,
+    max_clock_mhz,
+)
 from hwmodels.design import Design
 from hwmodels.knobs import of_designs
 from hwmodels.mapping import Misfit
 from hwmodels.models import evaluate
+from hwmodels.structure import sum_bits
 from hwmodels.synthesis.blocks import Point
 from hwmodels.synthesis.counts import Counts
 from hwmodels.synthesis.grid import plan
@@ -21,7 +31,14 @@ from hwmodels.synthesis.table import DONE, HEAD, Row, Table
 from hwmodels.technology import technology
 from workloads.zoo import NETWORKS
 
-STEPS = {"counts": 400.0, "sum": 350.0, "accumulator": 90.0, "vector unit": 150.0}
+STEPS = {
+    "counts": 400.0,
+    "sum": 100.0,
+    "accumulator": 90.0,
+    "vector unit": 150.0,
+    "columns": 150.0,
+    "plane order": 400.0,
+}
 """Picoseconds of every feature but constants, by part; a constant is 100 ps."""
 
 
@@ -76,7 +93,7 @@ def test_after_place_and_route_the_clock_counts() -> None:
 
 KNOWN = Clocks("known", {
     "pe": {
-        "counts": {"popcount level": 400.0, "popcount level, halved": 250.0}, "sum": {"branch level": 500.0},
+        "counts": {"popcount level": 400.0, "popcount level, halved": 250.0}, "sum": {"adder level": 200.0, "carry bit": 50.0},
         "accumulator": {"carry bit": 100.0},
     },
     "drain": {"drain": {"constant": 1500.0}},
@@ -84,18 +101,46 @@ KNOWN = Clocks("known", {
 
 
 def test_paths_by_hand() -> None:
-    """32 wide, 4 x 2 lanes, 20-bit accumulator."""
+    """32 wide, 4 x 2 lanes, 20-bit accumulator, 13-bit sum; eight branches are two numbers after four levels."""
     design = Design(
         rows=8, width=32, lanes_a=4, lanes_w=2, max_act_bits=4, max_weight_bits=4, weight_depth=128, port_bits=32
     )
-    assert design.acc_bits == 20
-    paths = {"drain": 1500.0, "PE counts": 2000.0, "PE sum": 1500.0, "PE accumulator": 2000.0}
+    assert (design.acc_bits, sum_bits(design)) == (20, 13)
+    paths = {"drain": 1500.0, "PE counts": 2000.0, "PE sum": 1450.0, "PE accumulator": 2000.0}
     assert KNOWN.paths(design) == pytest.approx(paths)
     deep = replace(design, count_stages=2, sum_stages=2, acc_stages=2)
     assert KNOWN.paths(deep) == pytest.approx(
-        {"drain": 1500.0, "PE counts": 1250.0, "PE sum": 1000.0, "PE accumulator": 1000.0}
+        {"drain": 1500.0, "PE counts": 1250.0, "PE sum": 1050.0, "PE accumulator": 1000.0}
     )
     assert (float(KNOWN.unit("engine", design)), float(KNOWN.unit("engine", deep))) == (2000.0, 1500.0)
+
+
+def test_the_frame_stands_for_all_units_but_the_order_of_planes() -> None:
+    units = {
+        "frame": {"frame": {"constant": 1000.0}},
+        "sequencer": {"sequencer": {"constant": 900.0}, "plane order": {"pass": 400.0}},
+    }
+    paths = Clocks("known", {**KNOWN.coefficients, **units}).paths(Design(lanes_a=2, max_act_bits=7))
+    assert {part for part in paths if "PE" not in part} == {"frame", "plane order"}
+    assert (float(paths["frame"]), float(paths["plane order"])) == (1000.0, 1600.0)
+
+
+def test_a_bank_that_was_timed_is_read_in_the_cycle_of_the_counts() -> None:
+    design = Design(width=32, rows=8, port_bits=32)
+    found = Clocks("known", {**KNOWN.coefficients, "bank": {"bank": {"constant": 700.0}}})
+    assert float(found.paths(design)["weight bank and PE counts"]) == 2700.0
+    assert "bank" not in found.paths(design)
+    assert float(found.unit("whole", design)) == max(found.paths(design).values())
+
+
+@pytest.mark.parametrize(("numbers", "levels"), [(1, 0), (2, 0), (3, 1), (4, 2), (8, 4), (9, 4), (10, 5), (256, 13)])
+def test_three_numbers_become_two_at_every_level(numbers: int, levels: int) -> None:
+    """By hand: 8 -> 6 -> 4 -> 3 -> 2."""
+    assert adder_levels(numbers) == levels
+    left = numbers
+    for _ in range(levels):
+        left = left // 3 * 2 + left % 3
+    assert left <= 2
 
 
 @pytest.mark.parametrize("kind", ["array", "mac"])
