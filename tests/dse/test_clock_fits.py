@@ -11,8 +11,8 @@ from hwmodels.synthesis.table import Table, shipped_table
 GOAL = 0.10
 """Median relative error of the longest path of a PE, a multiplier PE or an engine, held out."""
 LIMITS = {
-    "pe": (0.07, 0.23), "pe_mac": (0.04, 0.33), "vector_unit": (0.11, 0.25), "columns": (0.14, 0.25), "sequencer": (0.06, 0.21),
-    "drain": (0.02, 0.03), "loader": (0.06, 0.10), "writer": (0.03, 0.07), "controller": (0.02, 0.04), "frame": (0.06, 0.06),
+    "pe": (0.07, 0.23), "pe_mac": (0.04, 0.45), "vector_unit": (0.11, 0.25), "columns": (0.14, 0.25), "sequencer": (0.06, 0.21),
+    "drain": (0.13, 0.26), "loader": (0.06, 0.10), "writer": (0.03, 0.07), "controller": (0.04, 0.09), "frame": (0.06, 0.06),
     "engine": (0.03, 0.05),
 }  # fmt: skip
 """Median and worst by block, a little above the worst of any target."""
