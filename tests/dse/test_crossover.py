@@ -10,10 +10,13 @@ import pytest
 
 from dse.crossover import SHOWN, crossover, measured_pairs, shown, verdicts, write_crossover
 from hwmodels.areas import RESOURCES, fitted
+from hwmodels.build import Build
+from hwmodels.clocks import engine_paths, fitted_clocks
 from hwmodels.design import Design
 from hwmodels.switching.table import shipped_energies, shipped_energy_table
 from hwmodels.synthesis.table import shipped, shipped_table
-from reports.figures.crossover import crossover_figure, crossover_picture, panels
+from hwmodels.technology import TECHNOLOGIES, technology
+from reports.figures.crossover import clock_words, crossover_figure, crossover_picture, panels
 
 each_target = pytest.mark.parametrize("target", shipped())
 ENDINGS = {"area_um2": ("area_um2", "per_mm2", 1e-6), "lut": ("lut", "per_klut", 1e-3)}
@@ -39,6 +42,31 @@ def test_every_cell_is_the_fit_of_one_design(target: str) -> None:
             assert row[f"{form}_{size}"] == pytest.approx(many * float(pe), rel=1e-12)
             engine = float(model.block(resource, "engine", design)) * unit
             assert row[f"{form}_{per}"] == pytest.approx(16 * 8 * 16 / engine, rel=1e-12)
+
+
+@each_target
+def test_clocks_are_those_of_the_engines(target: str) -> None:
+    """One design at a time, where the target has timing; throughput follows from the clock and the density."""
+    table = crossover([target], bits=((1, 1), (3, 2)))
+    assert ("mac_clock_mhz" in table.columns) == (fitted_clocks(target) is not None)
+    if fitted_clocks(target) is None:
+        return
+    per = next(name for name in ("mm2", "klut") if f"mac_per_{name}" in table.columns)
+    node = next(found for name in TECHNOLOGIES if (found := technology(name)).fit == target)
+    for row in table.to_dict("records"):
+        m, k = row["m"], row["k"]
+        bits = {"max_act_bits": m, "max_weight_bits": k, "width": 16, "port_bits": 16, "weight_depth": 512, "rows": 16}
+        designs = {
+            "mac": Design(kind="mac", cols=8, **bits),
+            "parallel": Design(cols=8, lanes_a=m, lanes_w=k, **bits),
+            "serial": Design(cols=8 * m * k, **bits),
+        }
+        for form, design in designs.items():
+            paths = {part: float(path) for part, path in engine_paths(Build.of(design), node).items()}
+            assert row[f"{form}_clock_mhz"] == pytest.approx(1e6 / max(paths.values()), rel=1e-12)
+            assert paths[row[f"{form}_limit"]] == max(paths.values())
+            at_clock = row[f"{form}_per_{per}"] * row[f"{form}_clock_mhz"] / 1000
+            assert row[f"{form}_gmac_s_per_{per}"] == pytest.approx(at_clock, rel=1e-12)
 
 
 @each_target
@@ -138,6 +166,25 @@ def test_factors_and_words_by_hand() -> None:
     assert (
         "planes in parallel win everywhere in area of the PEs and lose at 1 of 4 pairs in throughput per area" in both
     )
+
+
+CLOCKED = {
+    **{f"{form}_gmac_s_per_mm2": [1.0] * 4 for form in ("mac", "parallel", "serial")},
+    **{f"{form}_clock_mhz": [100.0] * 4 for form in ("mac", "serial")},
+    "parallel_clock_mhz": [100.0, 100.0, 80.0, 100.0],
+}
+
+
+def test_what_limits_the_clock_by_hand() -> None:
+    frames = {f"{form}_limit": ["frame"] * 4 for form in ("mac", "parallel", "serial")}
+    assert clock_words(two_by_two(**AREA)) == ""
+    alike = clock_words(two_by_two(**AREA, **CLOCKED, **frames))
+    assert alike == " The clocks of all three forms are limited by the frame alike, and at most 1.25x apart."
+    sums = {**frames, "parallel_limit": ["frame", "frame", "PE sum", "frame"]}
+    said = clock_words(two_by_two(**AREA, **CLOCKED, **sums))
+    assert "of parallel planes by the frame at 3 of 4 pairs and the PE sum at 1 of 4 pairs;" in said
+    found = panels(two_by_two(**AREA, **DENSITY, **CLOCKED, **frames))
+    assert [panel.quantity for panel in found[2:]] == ["throughput per area of the engine, each at its own clock"] * 2
 
 
 def test_the_chart_marks_what_is_extrapolated() -> None:
