@@ -39,7 +39,9 @@ MISSED: dict[tuple[str, str, str], dict[str, float]] = {
 }
 """What a block may err where it misses a goal: little more than the documentation prints. A new target is held to the goals."""
 
-UNSEEN = {"area_um2": 0.12, "lut": 0.35, "ff": 0.02}
+UNSEEN = {
+    ("area_um2", "pe"): 0.09, ("area_um2", "pe_mac"): 0.25, ("lut", "pe"): 0.19, ("lut", "pe_mac"): 0.35, ("ff", "pe"): 0.0, ("ff", "pe_mac"): 0.02,
+}  # fmt: skip
 """The worst error at widths, or pairs of code widths, that no other point has."""
 
 
@@ -63,13 +65,14 @@ def test_a_listed_miss_is_still_one(fits: pd.DataFrame) -> None:
     """Limits follow what is measured: a block that meets its goal is listed no longer."""
     known = fits.set_index(["target", "resource", "block"])
     for key, columns in MISSED.items():
-        for column in columns:
+        for column in columns if key[0] in shipped() else ():
             assert known.loc[key, column] > GOALS[key[1]][column != "median"], (key, column)
 
 
 def test_widths_and_codes_that_no_point_has_are_near(fits: pd.DataFrame) -> None:
-    for resource, worst in UNSEEN.items():
-        assert (fits[fits["resource"] == resource]["worst_unseen"].dropna() <= worst).all(), resource
+    for (resource, block), worst in UNSEEN.items():
+        found = fits[(fits["resource"] == resource) & (fits["block"] == block)]
+        assert (found["worst_unseen"] <= worst + 1e-9).all(), (resource, block)
 
 
 def test_no_width_costs_out_of_line_with_the_next() -> None:
