@@ -125,6 +125,7 @@ def test_cells_of_other_libraries(name: str, tmp_path: Path, runtime: Path) -> N
         pytest.skip(f"needs Yosys (pip install pyosys) and the liberty files of {name} under {SHARED}")
     aim = target(name, paths)
     bench = Bench(aim, read_cells(aim.libraries), find_yosys(YOSYS_WHEEL), 2.0, 600, runtime)
+    (tmp_path / "pe").mkdir()
     found = gates(unit_points("small")[0], "", bench, tmp_path / "pe")
     _accumulated(found)
     one = next(random_samples(found, bench))
