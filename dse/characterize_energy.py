@@ -85,7 +85,14 @@ MACHINES = (
     _machine(("array", "post_unit"), ("digits_m2k2",), kind="mac"),
     _machine(("array",), ("digits_m1k1",), width=32, port_bits=32),
     _machine(
-        UNITS, ("digits_m1k2",), width=32, port_bits=32, act_depth=512, weight_depth=512, out_depth=256, threshold_depth=32
+        UNITS,
+        ("digits_m1k2",),
+        width=32,
+        port_bits=32,
+        act_depth=512,
+        weight_depth=512,
+        out_depth=256,
+        threshold_depth=32,
     ),
     _machine(UNITS, ("digits_m2k2",), rows=8, width=8, port_bits=8, act_depth=2048, weight_depth=2048),
     _machine(UNITS, ("digits_m1k1",), max_act_bits=6, max_weight_bits=4, weight_depth=4096, out_depth=1024),

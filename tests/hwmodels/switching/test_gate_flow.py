@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dse.characterize_energy import unit_points
+from hwmodels.design import Design
 from hwmodels.rtl.verilator import verilator
 from hwmodels.switching.cells import read_cells
 from hwmodels.switching.glitches import unit_delay_toggles, whole_bytes
@@ -104,7 +106,8 @@ def _accumulated(found: Gates) -> np.ndarray:
     places = dict(zip(ports, np.cumsum([0, *map(len, ports.values())]), strict=False))
     given = {name: stimulus[:, places[name] : places[name] + len(bits)] for name, bits in ports.items()}
     acc = _signed(rows[:, list(found.netlist.outputs["acc_o"])])
-    assert acc.tolist() == _accumulators(given, design.acc_bits)
+    reference = _mac_accumulators if design.kind == "mac" else _accumulators
+    assert acc.tolist() == reference(given, design)
     return rows
 
 
@@ -118,15 +121,19 @@ WINDOWS = {
 
 @needs_verilator
 @pytest.mark.parametrize("name", WINDOWS)
+def test_multipliers_of_other_libraries(name: str, tmp_path: Path, runtime: Path) -> None:
+    if "DSE_ALL_LIBRARIES" not in os.environ:
+        pytest.skip("takes a while; DSE_ALL_LIBRARIES=1 runs it")
+    found, _ = _gates_of(name, 18, tmp_path, runtime)
+    assert found.point.block == "pe_mac"
+    _accumulated(found)
+
+
+@needs_verilator
+@pytest.mark.parametrize("name", WINDOWS)
 def test_cells_of_other_libraries(name: str, tmp_path: Path, runtime: Path) -> None:
-    folder, energy_pj, clock_fj, leakage = WINDOWS[name]
-    paths = tuple(sorted((SHARED / "liberty" / folder).glob("*.lib.gz")))
-    if YOSYS_WHEEL is None or not paths:
-        pytest.skip(f"needs Yosys (pip install pyosys) and the liberty files of {name} under {SHARED}")
-    aim = target(name, paths)
-    bench = Bench(aim, read_cells(aim.libraries), find_yosys(YOSYS_WHEEL), 2.0, 600, runtime)
-    (tmp_path / "pe").mkdir()
-    found = gates(unit_points("small")[0], "", bench, tmp_path / "pe")
+    _, energy_pj, clock_fj, leakage = WINDOWS[name]
+    found, bench = _gates_of(name, 0, tmp_path, runtime)
     _accumulated(found)
     one = next(random_samples(found, bench))
     assert all(one.parts_fj[part] > 0 for part in ("operands", "count", "sum", "accumulate", "other"))
@@ -138,8 +145,9 @@ def test_cells_of_other_libraries(name: str, tmp_path: Path, runtime: Path) -> N
         assert low_high[0] < value < low_high[1]
 
 
-def _accumulators(given: dict[str, np.ndarray], bits: int) -> list[int]:
+def _accumulators(given: dict[str, np.ndarray], design: Design) -> list[int]:
     """acc <- (first ? 0 : acc << shift) + bias - 2 popcount, its three registers in plain integers."""
+    bits = design.acc_bits
     count = total = acc = 0
     seen = []
     for cycle in range(len(given["act_i"])):
@@ -150,6 +158,36 @@ def _accumulators(given: dict[str, np.ndarray], bits: int) -> list[int]:
         total = int(_signed(given["bias_i"][cycle : cycle + 1])[0]) - 2 * count
         count = int((given["act_i"][cycle] ^ given["weight_i"][cycle]).sum())
     return seen
+
+
+def _gates_of(name: str, place: int, folder: Path, runtime: Path) -> tuple[Gates, Bench]:
+    """A point of the plan in the cells of a library."""
+    paths = tuple(sorted((SHARED / "liberty" / WINDOWS[name][0]).glob("*.lib.gz")))
+    if YOSYS_WHEEL is None or not paths:
+        pytest.skip(f"needs Yosys (pip install pyosys) and the liberty files of {name} under {SHARED}")
+    aim = target(name, paths)
+    bench = Bench(aim, read_cells(aim.libraries), find_yosys(YOSYS_WHEEL), 2.0, 600, runtime)
+    (folder / "pe").mkdir()
+    return gates(unit_points("full")[place], "", bench, folder / "pe"), bench
+
+
+def _mac_accumulators(given: dict[str, np.ndarray], design: Design) -> list[int]:
+    """acc <- (first ? 0 : acc) + sum of products of odd codes; a cycle for the products, one for their sum."""
+    products = total = acc = 0
+    seen = []
+    for cycle in range(len(given["act_i"])):
+        seen.append(acc)
+        acc = (0 if given["first_i"][cycle, 0] else acc) + total
+        acc = (acc + (1 << design.acc_bits - 1)) % (1 << design.acc_bits) - (1 << design.acc_bits - 1)
+        total = products
+        codes = [_odd(given[name][cycle].reshape(-1, design.width)) for name in ("act_i", "weight_i")]
+        products = int(np.dot(*codes))
+    return seen
+
+
+def _odd(planes: np.ndarray) -> np.ndarray:
+    """Codes of (bits, width) planes: a bit of place b counts +2^b or -2^b."""
+    return np.asarray(2 ** np.arange(len(planes)) @ np.where(planes, 1, -1))
 
 
 def _signed(bits: np.ndarray) -> np.ndarray:

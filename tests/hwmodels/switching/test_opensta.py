@@ -41,7 +41,8 @@ def test_totals_of_a_report() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['invalid command name "get_pins_error"', "Error: power.tcl line 7, no clocks.", "Warning: instance u1 not found."]
+    "line",
+    ['invalid command name "get_pins_error"', "Error: power.tcl line 7, no clocks.", "Warning: instance u1 not found."],
 )
 def test_an_error_in_the_log_is_an_error(line: str) -> None:
     with pytest.raises(ToolError, match="sta: "):
@@ -69,7 +70,9 @@ def test_opensta_agrees(tmp_path: Path) -> None:
     ours = switching(found, toy_cells(), conditions(found, wire_ff=0.0), rows)
     theirs = power(found, rows, [tmp_path / "toy.lib"], INPUT_SLEW_NS, tmp_path)
     seconds = ours.cycles * PERIOD_NS * 1e-9
-    assert theirs.internal_w == pytest.approx(sum(one.internal_fj.sum() for one in ours.cells) * 1e-15 / seconds, rel=0.05)
+    assert theirs.internal_w == pytest.approx(
+        sum(one.internal_fj.sum() for one in ours.cells) * 1e-15 / seconds, rel=0.05
+    )
     # Ours prices input ports, too; a net that a port drives is nobody's in OpenSTA.
     assert theirs.switching_w == pytest.approx(ours.nets_fj[3:].sum() * 1e-15 / seconds, rel=0.01)
     assert theirs.leakage_w == pytest.approx(ours.leakage_nw * 1e-9, rel=0.01)
