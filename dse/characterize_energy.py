@@ -40,6 +40,8 @@ PLACES = {
     "loader": "u_loader.", "writer": "u_writer.", "controller": "u_controller.", "columns": "u_columns.", "drain": "u_drain.",
 }  # fmt: skip
 """Where a block sits in the engine."""
+UNITS = tuple(block for block in PLACES if block != "array")
+"""Blocks that are small: their energies are of more machines than an array's."""
 LAYERED = ("array", "post_unit", "vector_unit")
 """Blocks that are looked at layer by layer; control is, over a whole run."""
 NEEDS = {"array": "accumulations", "post_unit": "threshold_compares", "vector_unit": "vector_words"}
@@ -56,6 +58,7 @@ _MACS = ((8, 1, 1), (16, 1, 1), (16, 2, 2), (8, 2, 2), (16, 3, 3), (8, 4, 4), (1
 
 # width, lanes_a, lanes_w, max_act_bits, max_weight_bits, count_stages, sum_stages, acc_stages
 _DEEP = ((16, 1, 1, 5, 2, 2, 1, 2), (32, 2, 2, 2, 2, 2, 2, 2), (64, 1, 1, 4, 4, 2, 1, 1))
+_DEEP_MACS = ((8, 1, 1, 2, 2, 2, 1, 1), (8, 1, 1, 4, 4, 2, 2, 2), (16, 1, 1, 3, 3, 1, 2, 1), (16, 1, 1, 2, 2, 2, 1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,18 @@ MACHINES = (
     _machine(("array",), ("digits_m1k2",), cols=4),
     _machine(("array", "post_unit"), ("digits_m2k2",), kind="mac"),
     _machine(("array",), ("digits_m1k1",), width=32, port_bits=32),
+    _machine(
+        UNITS,
+        ("digits_m1k2",),
+        width=32,
+        port_bits=32,
+        act_depth=512,
+        weight_depth=512,
+        out_depth=256,
+        threshold_depth=32,
+    ),
+    _machine(UNITS, ("digits_m2k2",), rows=8, width=8, port_bits=8, act_depth=2048, weight_depth=2048),
+    _machine(UNITS, ("digits_m1k1",), max_act_bits=6, max_weight_bits=4, weight_depth=4096, out_depth=1024),
 )
 """Whole arrays, in which PEs, grid and control do what a real network asks of them."""
 
@@ -96,17 +111,17 @@ def unit_points(points: str) -> tuple[Point, ...]:
     macs = [
         Point("pe_mac", replace(_alone(w, 512), kind="mac", max_act_bits=m, max_weight_bits=k)) for w, m, k in _MACS
     ]
-    deep = [_deep(*knobs) for knobs in _DEEP]
+    deep = [_deep("pe", *knobs) for knobs in _DEEP] + [_deep("pe_mac", *knobs) for knobs in _DEEP_MACS]
     return (*arrays, *macs, *deep) if points == "full" else (*arrays[:2], *macs[:1])
 
 
-def _deep(width: int, la: int, lw: int, act: int, weight: int, count: int, add: int, acc: int) -> Point:
+def _deep(unit: str, width: int, la: int, lw: int, act: int, weight: int, count: int, add: int, acc: int) -> Point:
     """A PE with more stages."""
     design = replace(
-        _alone(width, 512), lanes_a=la, lanes_w=lw, max_act_bits=act, max_weight_bits=weight, count_stages=count, sum_stages=add,
-        acc_stages=acc,
+        _alone(width, 512), kind="mac" if unit == "pe_mac" else "array", lanes_a=la, lanes_w=lw, max_act_bits=act,
+        max_weight_bits=weight, count_stages=count, sum_stages=add, acc_stages=acc,
     )  # fmt: skip
-    return Point("pe", design)
+    return Point(unit, design)
 
 
 def _alone(width: int, depth: int) -> Design:

@@ -166,7 +166,7 @@ class _Reader:
             pins=pins,
             flip_flop=_flip_flop(state) if state else None,
             leakage=tuple(self._leakage()),
-            leakage_nw=float(self.group.text("cell_leakage_power", "0")) * self._leakage_unit(),
+            leakage_nw=self._leakage_otherwise() * self._leakage_unit(),
         )
         unknown = [pin.name for pin in found.outputs if pin.function is None]
         if unknown or any(one.name in ("latch", "statetable") for one in self.group.groups):
@@ -207,6 +207,15 @@ class _Reader:
         for group in self.group.groups:
             if group.name == "leakage_power" and group.text("when") and self._from_supply(group):
                 yield parse(group.text("when")), float(group.text("value")) * self._leakage_unit()
+
+    def _leakage_otherwise(self) -> float:
+        """In the file's unit: `cell_leakage_power`, or the `leakage_power` that names no state."""
+        stateless = (
+            group.text("value")
+            for group in self.group.groups
+            if group.name == "leakage_power" and not group.text("when") and self._from_supply(group)
+        )
+        return float(self.group.text("cell_leakage_power") or next(stateless, "0"))
 
     def _from_supply(self, group: Group) -> bool:
         named = group.text("related_pg_pin")

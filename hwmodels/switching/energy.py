@@ -120,6 +120,7 @@ class _Group:
     def _state(self) -> dict[str, Bits]:
         """Values of all pins by name, state variables of a flip-flop as well; the clock counts as 1, as it is behind its edge."""
         group, cell = self.group, self.group.cell
+        shape = (len(group.names), self.values.shape[1])  # a tie cell has no input to take it from
         found = {pin.name: self.values[group.nets[pin.name]] for pin in cell.inputs}
         if cell.flip_flop:
             ff = cell.flip_flop
@@ -127,7 +128,7 @@ class _Group:
             found |= self._stored(found)
         for pin in cell.outputs:
             assert pin.function is not None
-            found[pin.name] = np.broadcast_to(np.asarray(pin.function.of(found)), next(iter(found.values())).shape)
+            found[pin.name] = np.broadcast_to(np.asarray(pin.function.of(found)), shape)
         return found
 
     def _stored(self, inputs: Mapping[str, Bits]) -> dict[str, Bits]:

@@ -94,7 +94,11 @@ def _keep(made: Path, runtime: Path) -> None:
 
 def verilog(netlist: Netlist) -> str:
     """The netlist as structural Verilog, with a module for every cell; every net is a port, so that it can be read."""
-    modules = "".join(cell_module(group.cell) for group in netlist.cells)
+    return "".join(cell_module(group.cell) for group in netlist.cells) + structure(netlist)
+
+
+def structure(netlist: Netlist) -> str:
+    """The module alone, cells of the library in it; instances are named by `instance_name`, nets by number."""
     driven = sorted(
         {int(net) for group in netlist.cells for pin in group.cell.outputs for net in group.nets[pin.name]} - {OPEN}
     )
@@ -103,18 +107,19 @@ def verilog(netlist: Netlist) -> str:
     # A line each: Verilator takes so many words on a line and no more.
     lines = ["module gates(\n  {});".format(",\n  ".join(ports))]
     lines += [line for group in netlist.cells for line in _instances(group)]
-    return modules + "\n".join(lines) + "\nendmodule\n"
+    return "\n".join(lines) + "\nendmodule\n"
 
 
 def _instances(group: Instances) -> Iterator[str]:
     for place in range(len(group.names)):
         pins = [(name, int(nets[place])) for name, nets in group.nets.items()]
         joined = ", ".join(f".{name}({'' if net == OPEN else _net(net)})" for name, net in pins)
-        yield f"  {group.cell.name} u{_digest(group.cell.name)}_{place}({joined});"
+        yield f"  {group.cell.name} {instance_name(group, place)}({joined});"
 
 
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:6]
+def instance_name(group: Instances, place: int) -> str:
+    """The name of a cell in `structure`."""
+    return f"u{hashlib.sha256(group.cell.name.encode()).hexdigest()[:6]}_{place}"
 
 
 def _net(net: int) -> str:

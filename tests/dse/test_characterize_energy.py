@@ -8,6 +8,8 @@ import pytest
 
 import dse.characterize_energy as running
 from dse.characterize_energy import MACHINES, characterize_energy, unit_points
+from hwmodels.design import PARTS as STAGES
+from hwmodels.energies import CONTROL, UNIT
 from hwmodels.rates import RANDOM
 from hwmodels.switching.measure import Bench
 from hwmodels.switching.table import PARTS, WORK, Sample, read_table
@@ -115,3 +117,18 @@ def test_bad_input_is_one_line(dse_command: Dse, liberty: list[Path]) -> None:
         assert done.stderr.count("\n") == 1
         assert fragment in done.stderr
     assert liberty[0].exists()
+
+
+def test_small_units_come_from_four_designs_each() -> None:
+    for block in (*CONTROL, *UNIT):
+        designs = {one.design for one in MACHINES if block in one.blocks}
+        assert len(designs) >= 4, block
+        assert len({(one.width, one.acc_bits) for one in designs}) >= 4, block
+        assert len({one.weight_depth for one in designs}) >= 3, block
+
+
+def test_both_kinds_of_pe_have_second_stages_of_every_part() -> None:
+    for unit in ("pe", "pe_mac"):
+        deep = [one.design for one in unit_points("full") if one.block == unit and one.design.pe_cycles > 3]
+        assert len(deep) >= 3
+        assert all(max(getattr(one, stage) for one in deep) == 2 for stage in STAGES)

@@ -107,10 +107,18 @@ def test_a_fit_finds_what_made_its_table() -> None:
     assert found.coefficients["pe"]["count"] == pytest.approx(
         {"xnor bit": 3.0, "full adder": 3.0, "joining adder bit": 3.0}
     )
-    assert found.coefficients["pe"]["pipeline"] == pytest.approx({"pipeline bit": 3.0})
+    for unit in PE_FEATURES:
+        assert found.coefficients[unit]["pipeline"] == pytest.approx({"pipeline bit": 3.0})
     assert found.coefficients["post_unit"]["all"] == pytest.approx({"compared bit": 3.0})
     assert found.coefficients["vector_unit"]["all"] == pytest.approx({"lane": 3.0})
     assert found.coefficients["control"]["all"] == pytest.approx({"cycle": 3.0 * len(CONTROL)})
+
+
+def test_second_stages_that_no_sample_has_cost_only_their_clock() -> None:
+    table = made_table()
+    found = fit(table, [one for one in table.samples if one.point.design.acc_stages == 1])
+    for unit in PE_FEATURES:
+        assert found.coefficients[unit]["pipeline"] == {"pipeline bit": 0.0}
 
 
 def test_a_table_without_a_unit_has_no_fit() -> None:

@@ -76,3 +76,13 @@ def test_cells_that_cannot_be_simulated_are_refused() -> None:
         toy_cells(LIBRARY.replace('function : "!A";', ""))["INV"]
     with pytest.raises(ValueError, match="nom_voltage must be stated"):
         toy_cells(LIBRARY.replace("nom_voltage : 2;", ""))
+
+
+def test_leakage_that_names_no_state_is_that_of_all_others() -> None:
+    text = LIBRARY.replace(
+        "cell_leakage_power : 1;",
+        'pg_pin (VDD) { pg_type : "primary_power"; } pg_pin (VSS) { pg_type : "primary_ground"; }'
+        ' leakage_power () { value : 0; related_pg_pin : "VSS"; } leakage_power () { value : 5; related_pg_pin : "VDD"; }',
+    )
+    assert toy_cells(text)["NAND2"].leakage_nw == 5.0
+    assert toy_cells()["NAND2"].leakage_nw == 1.0

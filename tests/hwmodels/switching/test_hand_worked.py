@@ -94,3 +94,12 @@ def test_a_late_input_makes_a_glitch(tmp_path: Path) -> None:
     assert glitch_share(hazard, toy_cells(), conditions(hazard, wire_ff=1.0), seen) > 1
     with pytest.raises(ValueError, match="must settle to the next row"):
         unit_delay_toggles(hazard, rows("010101010", "101010101", "111101111"))
+
+
+def test_a_tie_cell_only_leaks(tmp_path: Path) -> None:
+    tied = netlist(tmp_path, {"a": 2}, {"y": 4}, ("TIE", {"Y": 3}), ("NAND2", {"A": 2, "B": 3, "Y": 4}))
+    energy = switching(tied, toy_cells(), conditions(tied, wire_ff=0.0), rows("01", "11", "10"))
+    tie = [group.cell.name for group in tied.cells].index("TIE")
+    assert (energy.cells[tie].internal_fj.tolist(), energy.cells[tie].leakage_nw.tolist()) == ([0.0], [3.0])
+    # A rises and makes the output fall; the tied net stays.
+    assert energy.dynamic_fj == pytest.approx(20.0 + 2.0 * 1.0)

@@ -44,6 +44,11 @@ library (toy) {
       internal_power () { related_pin : "B"; rise_power (scalar) { values ("0.030"); } fall_power (scalar) { values ("0.040"); } }
     }
   }
+  cell (TIE) {
+    area : 1;
+    leakage_power () { value : 3; }
+    pin (Y) { direction : output; function : "1"; }
+  }
   cell (DFF) {
     area : 6; cell_leakage_power : 8;
     ff (IQ, IQN) { clocked_on : "CK"; next_state : "D"; }
