@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from dse.fits import THIRDS, error_sizes
-from hwmodels.clocks import PARTS, delay_ps, fit_clocks
+from hwmodels.clocks import PARTS, Clocks, delay_ps, fit_clocks, fit_unit
 from hwmodels.synthesis.table import Row, Table, shipped, shipped_table
 
 COLUMNS = ("target", "block", "points", "fastest_ps", "slowest_ps", "median", "p95", "worst", "worst_slowest")
@@ -30,15 +30,16 @@ def shipped_clocks() -> pd.DataFrame:
 
 
 def _rows(table: Table, timed: Sequence[Row]) -> Iterator[dict[str, object]]:
-    if fit_clocks(table, timed) is None:
+    whole = fit_clocks(table, timed)
+    if whole is None:
         return
     for block in BLOCKS:
         points = [row for row in timed if row.point.block == block]
         if len(points) < (1 if block in SUMS else THIRDS):
             continue
-        thirds = (_errors(table, timed, points[start::THIRDS]) for start in range(THIRDS))
+        thirds = (_errors(whole, timed, points[start::THIRDS]) for start in range(THIRDS))
         errors = [error for third in thirds for error in third]
-        slowest = _errors(table, timed, sorted(points, key=delay_ps)[-max(1, len(points) // THIRDS) :])
+        slowest = _errors(whole, timed, sorted(points, key=delay_ps)[-max(1, len(points) // THIRDS) :])
         yield {
             "target": table.head["target"],
             "block": block,
@@ -50,9 +51,11 @@ def _rows(table: Table, timed: Sequence[Row]) -> Iterator[dict[str, object]]:
         }
 
 
-def _errors(table: Table, timed: Sequence[Row], out: Sequence[Row]) -> list[float]:
-    """Sizes of the relative errors of points, by the fit of all others."""
-    hidden = {id(row) for row in out}
-    model = fit_clocks(table, [row for row in timed if id(row) not in hidden])
-    assert model is not None
+def _errors(whole: Clocks, timed: Sequence[Row], out: Sequence[Row]) -> list[float]:
+    """Sizes of the relative errors of points of one block, by the fit of all others; no fit sees whole engines."""
+    hidden, block = {id(row) for row in out}, out[0].point.block
+    if block in SUMS:
+        model = whole
+    else:
+        model = Clocks(whole.target, {block: fit_unit(block, [row for row in timed if id(row) not in hidden])})
     return [abs(float(model.unit(row.point.block, row.point.design)) / delay_ps(row) - 1) for row in out]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dse.variants import load_network
+from hwmodels.areas import fitted
 from hwmodels.macro_model import MacroModel
 from hwmodels.sram import SramTable
 from hwmodels.technology import TECHNOLOGIES, Technology, technology
@@ -105,11 +106,24 @@ def constant_table(name: str) -> pd.DataFrame:
         {"constant": key, "value": constant.value, "unit": constant.unit, "source": constant.source}
         for key, constant in entry.constants.items()
     ]
+    if entry.fit:
+        rows += _fit_rows(entry.fit)
     if isinstance(entry.sram, SramTable):
         rows += _table_rows(entry.sram)
     elif entry.sram is not None:
         rows += _macro_rows(entry.sram)
     return pd.DataFrame(rows)
+
+
+def _fit_rows(target: str) -> list[dict[str, Any]]:
+    """What each structural feature of each unit takes, by the fit to synthesis."""
+    units, source = {"area_um2": "um2", "lut": "LUT", "ff": "FF"}, f"fitted to synthesis, characterization/{target}.csv"
+    return [
+        {"constant": f"{unit}: {feature}", "value": value, "unit": units[resource], "source": source}
+        for resource, found in fitted(target).coefficients.items()
+        for unit, features in found.items()
+        for feature, value in features.items()
+    ]
 
 
 def _table_rows(table: SramTable) -> list[dict[str, Any]]:

@@ -167,12 +167,14 @@ def delay_ps(row: Row) -> float:
 def fit_clocks(table: Table, rows: Iterable[Row] | None = None) -> Clocks | None:
     """Coefficients of a table, or of some of its rows; None where the PEs were not timed."""
     timed = [row for row in (table.rows if rows is None else rows) if row.counted and delay_ps(row)]
-    found = {}
-    for unit, parts in PARTS.items():
-        points = [row for row in timed if row.point.block == unit]
-        if points:
-            found[unit] = _fit_parts(parts, points)
+    found = {unit: fit for unit in PARTS if (fit := fit_unit(unit, timed))}
     return Clocks(table.head["target"], found) if set(PES.values()) <= set(found) else None
+
+
+def fit_unit(unit: str, timed: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """Coefficients of one unit by part, from the points of it among timed ones; {} where there are none."""
+    points = [row for row in timed if row.point.block == unit]
+    return _fit_parts(PARTS[unit], points) if points else {}
 
 
 @cache

@@ -8,7 +8,7 @@ law v2 (EECS-NTNU/bismo @ b388d78); FN = FINN's estimates (Xilinx/finn @ 39f0c9a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
@@ -70,6 +70,18 @@ def scaled(base: Technology, *, name: str, node: str, voltage_v: float, base_nod
     sram = base.sram.scaled(energy, area, note)
     label = f"{node} nm ASIC at {voltage_v:g} V, scaled from {base.name} by published equations"
     return Technology(name, "asic", float(node.split("HP")[0]), voltage_v, label, MappingProxyType(constants), sram)
+
+
+def at_voltage(base: Technology, voltage_v: float) -> Technology:
+    """The same node at another voltage: energies by C V^2 (assumed), the rest as it was."""
+    if voltage_v == base.voltage_v:
+        return base
+    energy, note = (voltage_v / base.voltage_v) ** 2, f" x (V/{base.voltage_v:g})^2 -> {voltage_v:g} V (assumed)"
+    constants = {key: _scale(constant, {"pJ": energy}, note) for key, constant in base.constants.items()}
+    assert isinstance(base.sram, SramTable)
+    return replace(
+        base, voltage_v=voltage_v, constants=MappingProxyType(constants), sram=base.sram.scaled(energy, 1.0, note)
+    )
 
 
 def _scale(constant: Constant, factors: Mapping[str, float], note: str) -> Constant:
@@ -174,12 +186,12 @@ ASIC_45 = Technology(
 )
 
 
-def _cells(name: str, node: str, voltage_v: float, description: str) -> Technology:
+def _cells(name: str, node: str, voltage_v: float, description: str, *, scaled_v: float | None = None) -> Technology:
     """Standard cells whose logic area is fitted to synthesis, and its energy to gates that toggle where they were simulated; the
-    rest is scaled from published numbers."""
+    rest is scaled from published numbers, by SB17 to `scaled_v` where the cells' voltage is above what it says of the node."""
     gates = name in shipped_energies()
     base = replace(
-        scaled(ASIC_45, name=name, node=node, voltage_v=voltage_v, base_node="45"),
+        at_voltage(scaled(ASIC_45, name=name, node=node, voltage_v=scaled_v or voltage_v, base_node="45"), voltage_v),
         fit=name,
         description=f"{description}: logic area {'and energy ' if gates else ''}fitted to synthesis, the rest scaled from asic45",
     )
@@ -197,8 +209,18 @@ FIT_ERROR = 0.15
 """By how much the energy of a whole array may be off, predicted from others; a test holds it."""
 CLOCK_TREE = 1.5
 """Wires and buffers of a clock tree, over the clock pins that they lead to; assumed."""
-PUBLISHED_ONLY = ("xnor_energy", "register_bit_energy", "multiplier_bit2_energy", "control_energy")
+PUBLISHED_ENERGIES = ("xnor_energy", "register_bit_energy", "multiplier_bit2_energy", "control_energy")
 """Constants that fitted energies stand in for."""
+PUBLISHED_LOGIC = (
+    "xnor_area", "adder_bit_area", "register_bit_area", "multiplier_bit2_area", "control_area",
+    "branch_lut", "pe_lut", "post_lut", "adder_bit_lut", "control_lut",
+)  # fmt: skip
+"""Constants that fitted areas or resources stand in for."""
+
+
+def without(constants: Mapping[str, Constant], names: Sequence[str]) -> Mapping[str, Constant]:
+    """The constants but for some."""
+    return MappingProxyType({name: constant for name, constant in constants.items() if name not in names})
 
 
 def with_energies(base: Technology, found: Energies) -> Technology:
@@ -216,7 +238,7 @@ def with_energies(base: Technology, found: Energies) -> Technology:
     }
     adder = found.named["pe_full_adder_energy"] * RANDOM_RATE / 1000
     leakage = Constant(found.leakage_nw_um2[1], "mW/mm2", source, found.leakage_nw_um2[0], found.leakage_nw_um2[2])
-    kept = {name: constant for name, constant in base.constants.items() if name not in PUBLISHED_ONLY}
+    kept = without(base.constants, PUBLISHED_ENERGIES)
     constants = {**kept, **fitted, "adder_bit_energy": Constant(adder, "pJ", source), "logic_leakage": leakage}
     return replace(base, constants=MappingProxyType(constants), energies=found.target)
 
@@ -224,7 +246,11 @@ def with_energies(base: Technology, found: Energies) -> Technology:
 def _synthesized(base: Technology, name: str, fit: str, description: str) -> Technology:
     """A device whose LUTs, flip-flops and block RAM are fitted to synthesis of the engine, instead of published laws."""
     return replace(
-        base, name=name, fit=fit, description=f"{description}: LUTs, flip-flops and block RAM fitted to synthesis"
+        base,
+        name=name,
+        fit=fit,
+        constants=without(base.constants, PUBLISHED_LOGIC),
+        description=f"{description}: LUTs, flip-flops and block RAM fitted to synthesis",
     )
 
 
@@ -261,10 +287,14 @@ TECHNOLOGIES: Mapping[str, Callable[[], Technology]] = MappingProxyType({
     "asic16": lambda: scaled(ASIC_45, name="asic16", node="16", voltage_v=0.8, base_node="45"),
     "asic7": lambda: scaled(ASIC_45, name="asic7", node="7", voltage_v=0.7, base_node="45"),
     "sg13g2": _sg13g2,
+    "sky130hd": lambda: _cells("sky130hd", "130", 1.8, "SkyWater sky130_fd_sc_hd, 130 nm", scaled_v=1.3),
+    "asap7": lambda: _cells("asap7", "7", 0.7, "ASAP7, predictive 7 nm"),
     "zynq7020": lambda: _ZYNQ7020,
     "xc7z020": lambda: _synthesized(_ZYNQ7020, "xc7z020", "xc7", "Xilinx Zynq-7020"),
     "zu3eg": lambda: _ZU3EG,
+    "xczu3eg": lambda: _synthesized(_ZU3EG, "xczu3eg", "xcup", "Xilinx Zynq UltraScale+ ZU3EG"),
     "u250": lambda: _U250,
+    "xcu250": lambda: _synthesized(_U250, "xcu250", "xcup", "Xilinx Alveo U250"),
 })  # fmt: skip
 """What makes each built-in technology: fits are worked out for those that are asked for, not at every start."""
 

@@ -11,11 +11,11 @@ from hwmodels.synthesis.table import Table, shipped_table
 GOAL = 0.10
 """Median relative error of the longest path of a PE, a multiplier PE or an engine, held out."""
 LIMITS = {
-    "pe": (0.07, 0.23), "pe_mac": (0.04, 0.45), "vector_unit": (0.11, 0.25), "columns": (0.14, 0.25), "sequencer": (0.06, 0.21),
-    "drain": (0.13, 0.26), "loader": (0.06, 0.10), "writer": (0.03, 0.07), "controller": (0.04, 0.09), "frame": (0.06, 0.06),
-    "engine": (0.03, 0.05),
+    "pe": (0.05, 0.26), "pe_mac": (0.04, 0.45), "vector_unit": (0.08, 0.29), "columns": (0.14, 0.24), "sequencer": (0.05, 0.42),
+    "drain": (0.16, 0.26), "loader": (0.06, 0.09), "writer": (0.03, 0.07), "controller": (0.05, 0.16), "frame": (0.03, 0.06),
+    "engine": (0.03, 0.07),
 }  # fmt: skip
-"""Median and worst by block, a little above the worst of any target."""
+"""Median and worst by block, a little above the worst of any target: what is measured, not a goal."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,11 @@ def clocks() -> pd.DataFrame:
 
 
 def test_longest_paths_are_within_ten_percent(clocks: pd.DataFrame) -> None:
-    found = clocks[clocks["block"].isin(["pe", "pe_mac", "frame", "engine"])]
+    found = clocks[
+        clocks["block"].isin(
+            ["pe", "pe_mac", "vector_unit", "sequencer", "loader", "writer", "controller", "frame", "engine"]
+        )
+    ]
     assert {"pe", "pe_mac"} <= set(found["block"])
     assert (found["median"] <= GOAL).all()
 

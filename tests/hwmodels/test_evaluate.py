@@ -34,7 +34,7 @@ NETWORK = Network(
 @pytest.mark.parametrize("kind", ["array", "mac"])
 def test_layers_add_up_to_the_network(name: str, kind: str) -> None:
     small: dict[str, Any] = {"rows": 4, "width": 16, "max_act_bits": 4, "max_weight_bits": 4, "weight_depth": 1024}
-    design = replace(DESIGN, **small, kind=kind, technology=name, clock_mhz=100.0)  # type: ignore[arg-type]
+    design = replace(DESIGN, **small, kind=kind, technology=name, clock_mhz=25.0)  # type: ignore[arg-type]
     found = evaluate(NETWORK, design)
     assert [result.layer.name for result in found.layers] == ["conv", "pool", "head"]
     assert found.activity == total(result.evaluated.activity for result in found.layers)
