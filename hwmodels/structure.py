@@ -349,14 +349,22 @@ def glue(k: Machine) -> Features:
     unread = (k.pe_cycles - 3) * _unread_bits(k)
     pes, multipliers = k.rows * k.cols, int(k.kind == "mac")
     odd = multipliers * (pes - 1) * k.width * k.count_stages
-    wide = multipliers * np.where(np.maximum(k.max_act_bits, k.max_weight_bits) > 2, k.width, 0)
-    shared = wide * ((pes - k.cols) * k.max_act_bits + (pes - k.rows) * k.max_weight_bits)
+    shared = (
+        multipliers
+        * k.width
+        * ((pes - k.cols) * _decoded(k.max_act_bits) + (pes - k.rows) * _decoded(k.max_weight_bits))
+    )
     return {
         REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread - odd,
         "shared code bit": shared,
         "chosen result bit": k.rows * k.acc_bits + np.maximum(k.rows, k.width) * k.max_act_bits,
         CONSTANT: _one(k),
     }
+
+
+def _decoded(bits: Number) -> Number:
+    """Bits of a code that is decoded before it is multiplied: a truth table takes shorter ones as they are."""
+    return np.where(bits > 2, bits, 0)
 
 
 def _unread_bits(k: Machine) -> Number:
