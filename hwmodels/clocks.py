@@ -80,7 +80,7 @@ def _columns(k: Machine) -> Features:
 
 def _plane_order(k: Machine) -> Features:
     """The heaviest pair of planes, then the next, each a comparison after the other over the passes of activations."""
-    return {"pass": -(-k.max_act_bits // k.lanes_a)}
+    return {"pass": -(-k.max_act_bits // k.act_lanes)}
 
 
 def _constant(k: Machine) -> Features:

@@ -355,7 +355,8 @@ def glue(k: Machine) -> Features:
         * ((pes - k.cols) * _decoded(k.max_act_bits) + (pes - k.rows) * _decoded(k.max_weight_bits))
     )
     return {
-        REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread - odd,
+        REGISTER: stages + assembled - (k.rows - 1) * _group_bits(k) - unread,
+        REPEATED: odd,
         "shared code bit": shared,
         "chosen result bit": k.rows * k.acc_bits + np.maximum(k.rows, k.width) * k.max_act_bits,
         CONSTANT: _one(k),

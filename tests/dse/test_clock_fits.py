@@ -12,7 +12,7 @@ GOAL = 0.10
 """Median relative error of the longest path of a PE, a multiplier PE or an engine, held out."""
 LIMITS = {
     "pe": (0.05, 0.26), "pe_mac": (0.04, 0.45), "vector_unit": (0.08, 0.29), "columns": (0.14, 0.24), "sequencer": (0.05, 0.42),
-    "drain": (0.16, 0.26), "loader": (0.06, 0.09), "writer": (0.03, 0.07), "controller": (0.05, 0.16), "frame": (0.03, 0.06),
+    "drain": (0.17, 0.17), "loader": (0.06, 0.09), "writer": (0.03, 0.07), "controller": (0.05, 0.16), "frame": (0.03, 0.06),
     "engine": (0.03, 0.07),
 }  # fmt: skip
 """Median and worst by block, a little above the worst of any target: what is measured, not a goal."""
