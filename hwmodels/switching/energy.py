@@ -5,6 +5,7 @@
 The internal energy is what the liberty file's `internal_power` says at the cell's load and input transition. A toggle of an output
 is charged to the inputs that changed in that cycle, in equal shares where several did; a toggle of an input that moves no output
 costs what the input's own table says. Tables that hold for some states only (`when`) are looked up in the state after the toggle.
+Where all an input has is a table without a state, that holds for every toggle, and the output's tables leave it out.
 """
 
 from __future__ import annotations
@@ -112,8 +113,9 @@ class _Group:
             if cell.flip_flop and pin.name == cell.flip_flop.clock_pin:
                 clock += self._clock(pin, before, after)
             else:
-                # A gate's own table holds where no output moves; a flip-flop's data pin moves before its output does.
-                quiet = changed[pin.name] if cell.flip_flop else changed[pin.name] & ~moved
+                # Tables of a gate's states hold where no output moves; a flip-flop's data pin moves before its output does.
+                always = cell.flip_flop or all(power.when is None for power in pin.powers)
+                quiet = changed[pin.name] if always else changed[pin.name] & ~moved
                 internal += self._input(pin, after, quiet)
         return CellEnergy(internal, clock, self._leakage(state))
 

@@ -11,7 +11,7 @@ from hwmodels.switching.energy import switching
 from hwmodels.switching.glitches import glitch_share, unit_delay_toggles
 from hwmodels.switching.loads import INPUT_SLEW_NS, conditions
 from hwmodels.switching.parts import parts
-from tests.hwmodels.switching.toy import netlist, toy_cells
+from tests.hwmodels.switching.toy import LIBRARY, netlist, toy_cells
 
 
 def rows(*columns: str) -> np.ndarray:
@@ -52,6 +52,21 @@ def test_a_gate_is_charged_to_the_inputs_that_changed(tmp_path: Path) -> None:
     assert internal("00", "01") == pytest.approx(0.5)
     assert internal("00", "10") == pytest.approx(0.25)
     assert internal("10", "11") == pytest.approx(10.0)
+
+
+def test_a_table_without_a_state_holds_for_every_toggle(tmp_path: Path) -> None:
+    stated = 'when : "!A"; rise_power (scalar)'
+    assert LIBRARY.count(stated) == 1
+    cells = toy_cells(LIBRARY.replace(stated, "rise_power (scalar)"))
+    gate = netlist(tmp_path, {"a": 2, "b": 3}, {"y": 4}, ("NAND2", {"A": 2, "B": 3, "Y": 4}), library=cells)
+    found = conditions(gate, wire_ff=0.0)
+
+    def internal(a: str, b: str, y: str) -> float:
+        return float(switching(gate, cells, found, rows(a, b, y)).cells[0].internal_fj[0])
+
+    assert internal("11", "10", "01") == pytest.approx(30.0 + 0.25)  # B falls, and the output rises
+    assert internal("11", "01", "10") == pytest.approx(40.0 + 0.5)  # the other way
+    assert internal("00", "10", "11") == pytest.approx(0.25)  # B falls, and the output stays
 
 
 def test_a_flip_flop_pays_for_its_clock(tmp_path: Path) -> None:

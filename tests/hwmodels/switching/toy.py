@@ -80,8 +80,9 @@ def toy_cells(text: str = LIBRARY) -> Cells:
 
 
 def netlist(
-    folder: Path, inputs: dict[str, int], outputs: dict[str, int], *cells: tuple[str, dict[str, int | str]]
-) -> Netlist:
+    folder: Path, inputs: dict[str, int], outputs: dict[str, int], *cells: tuple[str, dict[str, int | str]],
+    library: Cells | None = None,
+) -> Netlist:  # fmt: skip
     """Nets by number, from 2 on; cells as (type, net by pin). The clock is the input "clk_i", if there is one."""
     ports = {name: {"direction": "input", "bits": [net]} for name, net in inputs.items()}
     ports |= {name: {"direction": "output", "bits": [net]} for name, net in outputs.items()}
@@ -96,4 +97,4 @@ def netlist(
     }
     path = folder / "net.json"
     path.write_text(json.dumps({"modules": {"top": module}}), encoding="utf-8")
-    return read_netlist(path, "top", toy_cells())
+    return read_netlist(path, "top", library or toy_cells())
