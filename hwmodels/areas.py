@@ -97,7 +97,7 @@ def measured(row: Row, resource: str) -> float:
 
 def fit(table: Table, rows: Iterable[Row] | None = None) -> Fit:
     """Coefficients of a table, or of some of its rows. Raises ValueError where a unit has no finished point."""
-    chosen = [row for row in (table.rows if rows is None else rows) if row.status == "done"]
+    chosen = [row for row in (table.rows if rows is None else rows) if row.counted]
     target, resources = table.head["target"], RESOURCES[table.head["kind"]]
     points = _by_unit(chosen, target)
     parts = {resource: {unit: _parts(unit, resource, points[unit]) for unit in points} for resource in resources}

@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from hwmodels.adders import adder_levels
 from hwmodels.build import Build, banks
 from hwmodels.least_squares import Floats, relative
 from hwmodels.macro_model import MacroModel
@@ -98,15 +99,6 @@ def _halved(stages: Number, features: Features) -> Features:
 
 def _one(k: Machine) -> Number:
     return np.ones_like(k.rows)
-
-
-THREE_TO_TWO = (2, 3, 4, 6, 9, 13, 19, 28, 42, 63, 94, 141, 211, 316, 474)
-"""The most numbers that so many levels of adders, three to two each, bring down to two."""
-
-
-def adder_levels(numbers: Number) -> Number:
-    """Levels of adders that take three numbers to two, before the last two are added."""
-    return np.searchsorted(THREE_TO_TWO, numbers)
 
 
 Parts = Mapping[str, Callable[[Machine], Features]]

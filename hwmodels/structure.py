@@ -6,13 +6,14 @@ dict, by feature, of numbers or of arrays over designs. Area models multiply the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from hwmodels.adders import combining_adders, popcount_adders, product_adders, tree_adders
 from hwmodels.design import Design
 from hwmodels.knobs import Knobs
 from hwmodels.mapping import VECTOR_BITS
@@ -35,34 +36,6 @@ ONLY: Mapping[str, frozenset[str]] = {
     "ff": frozenset(),
 }
 """Features of one resource and of no other. Registers take no LUTs."""
-
-
-@cache
-def popcount_adders(width: int) -> tuple[int, int]:
-    """(full adders that take three bits of one weight, bits of the adders that join sums and carries) of `popcount.sv`.
-
-    popcount(W) = popcount(sums of W // 3 full adders) + 2 popcount(their carries) + the bits left over.
-    """
-    if width < 4:
-        return (width // 3, int(width == 2))
-    triples, left = divmod(width, 3)
-    sums, carries = popcount_adders(triples + left // 2), popcount_adders(triples)
-    joined = width.bit_length() - 1 + (left > 0)
-    return (triples + sums[0] + carries[0], joined + sums[1] + carries[1])
-
-
-@cache
-def column_adders(columns: tuple[int, ...]) -> tuple[int, int]:
-    """(full adders, bits of the last adder) that add columns[c] bits of weight 2^c, for c from 0 on.
-
-    Full adders take three bits of a column and leave one in it and one in the next, until two numbers are left.
-    """
-    full, last, carried, left = 0, 0, 0, list(columns)
-    while left or carried:
-        height = carried + (left.pop(0) if left else 0)
-        carried = max(height - 1, 0) // 2
-        full, last = full + carried, last + int(last > 0 or height - 2 * carried == 2)
-    return full, last
 
 
 @cache
@@ -145,8 +118,8 @@ def pe(k: Machine) -> Features:
         "branch": branches,
         "full adder": branches * each(k.width, lambda width: popcount_adders(width)[0]),
         "joining adder bit": branches * each(k.width, lambda width: popcount_adders(width)[1]),
-        "combining full adder": each_row(lambda *of: _combining_adders(*of)[0], *knobs),
-        "combining adder bit": each_row(lambda *of: _combining_adders(*of)[1], *knobs),
+        "combining full adder": each_row(lambda *of: combining_adders(*of)[0], *knobs),
+        "combining adder bit": each_row(lambda *of: combining_adders(*of)[1], *knobs),
         "sum bit": sum_bits(k),
         "accumulator bit": k.acc_bits,
         "shifted accumulator bit": k.acc_bits * (places - 1),
@@ -165,29 +138,6 @@ def _hurried(k: Machine) -> Number:
     return (k.sum_stages == 1) & (branches > 2) & (4 * branches > behind)
 
 
-@cache
-def _combining_adders(width: int, lanes_a: int, lanes_w: int, stages: int) -> tuple[int, int]:
-    """(full adders, bits of last adders) that join the counts of a PE's branches; in two stages first those of the side with less lanes."""
-    if stages == 1:
-        return column_adders(_columns([i + j for i in range(lanes_a) for j in range(lanes_w)], width.bit_length()))
-    inner, outer = sorted((lanes_a, lanes_w))
-    part_bits = (width * (2**inner - 1)).bit_length()
-    part, whole = (
-        column_adders(_columns(range(inner), width.bit_length())),
-        column_adders(_columns(range(outer), part_bits)),
-    )
-    return outer * part[0] + whole[0], outer * part[1] + whole[1]
-
-
-def _columns(places: Iterable[int], bits: int) -> tuple[int, ...]:
-    """How many bits of each weight numbers of so many bits have, each moved up by its place."""
-    found = [0] * (max(places) + bits)
-    for place in places:
-        for bit in range(bits):
-            found[place + bit] += 1
-    return tuple(found)
-
-
 def pe_mac(k: Machine) -> Features:
     """A multiplier PE: W products of odd codes, an adder tree, the accumulator.
 
@@ -204,7 +154,7 @@ def pe_mac(k: Machine) -> Features:
     whole_repeats = np.where(np.minimum(m, n) == 1, 1, small) * (1 - split)
     repeated = whole_repeats + split * np.where((low > 1) & ((m == 1) | ((m == 2) & (low == 2))), 1, 0)
     wide, knobs = k.width * (1 - small), (m, n, k.count_stages)
-    full, last = (wide * each_row(lambda *of, part=part: _product_adders(*of)[part], *knobs) for part in (0, 1))
+    full, last = (wide * each_row(lambda *of, part=part: product_adders(*of)[part], *knobs) for part in (0, 1))
     sum_width = m + n + 1 + count_bits(k)
     return {
         REGISTER: k.width * (m + n + 1 - repeated) + sum_width + k.acc_bits + stage_bits(k),
@@ -214,34 +164,10 @@ def pe_mac(k: Machine) -> Features:
         "multiplier code bit": wide * (m + n),
         "multiplier full adder": full,
         "multiplier adder bit": last,
-        "tree full adder": each_row(_tree_adders, k.width, m + n + 1 - whole_repeats, sum_width, k.sum_stages),
+        "tree full adder": each_row(tree_adders, k.width, m + n + 1 - whole_repeats, sum_width, k.sum_stages),
         "sum bit": sum_width + (k.sum_stages - 1) * _mac_part_bits(k),
         "accumulator bit": k.acc_bits,
     }
-
-
-def _product_adders(act_bits: int, weight_bits: int, stages: int) -> tuple[int, int]:
-    """(full adders, bits of last adders) of one product of codes, each with a sign beside its bits."""
-    if stages == 1:
-        return _row_adders(act_bits + 1, weight_bits + 1, 1)
-    low = (weight_bits + 1) // 2
-    lower, upper = _row_adders(act_bits + 1, low, 0), _row_adders(act_bits + 1, weight_bits - low + 1, 1)
-    return lower[0] + upper[0], lower[1] + upper[1] + act_bits + weight_bits + 1 - low
-
-
-def _row_adders(bits: int, others: int, signs: int) -> tuple[int, int]:
-    """The same of two numbers: a row of the longer one for every bit of the shorter, and one more where a row is subtracted."""
-    longer, rows = max(bits, others), min(bits, others)
-    return (longer * max(rows + signs - 2, 0), bits + others - 1) if rows > 1 else (0, 0)
-
-
-def _tree_adders(width: int, product_bits: int, sum_width: int, stages: int) -> int:
-    """Full adders that leave two numbers of all products, or of those of every part and then of all parts."""
-    if stages == 1:
-        return max(width * product_bits - 2 * sum_width, 0)
-    levels = ((width - 1).bit_length() + 1) // 2
-    parts, part_bits = -(-width // (1 << levels)), product_bits + levels
-    return parts * max((product_bits << levels) - 2 * part_bits, 0) + max(parts * part_bits - 2 * sum_width, 0)
 
 
 def post_unit(k: Machine) -> Features:
@@ -447,10 +373,8 @@ def each_row(function: Callable[..., int], *columns: Number) -> Number:
         return np.zeros(whole[0].shape, np.int64)
     # Rows are told apart by one number each: unique numbers are found far faster than unique rows.
     flat = [column.ravel() for column in whole]
-    key = np.zeros(len(flat[0]), np.int64)
-    for column in flat:
-        low, high = int(column.min()), int(column.max())
-        key = key * (high - low + 1) + (column - low)
+    above = [column - column.min() for column in flat]
+    key = np.ravel_multi_index(above, [int(column.max()) + 1 for column in above])
     _, first, where = np.unique(key, return_index=True, return_inverse=True)
     rows = zip(*(column[first].tolist() for column in flat), strict=True)
     return np.array([function(*row) for row in rows])[where].reshape(whole[0].shape)

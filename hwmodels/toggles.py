@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from hwmodels.adders import popcount_adders
 from hwmodels.rates import Rates
-from hwmodels.structure import Features, Machine, Number, each, popcount_adders, stage_bits, sum_bits
+from hwmodels.structure import Features, Machine, Number, each, stage_bits, sum_bits
 
 STAGES = ("operands", "count", "sum", "accumulate")
 """Parts of a PE, in the order in which operands pass them."""

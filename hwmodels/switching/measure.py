@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hwmodels.rates import Rates
 from hwmodels.switching.cells import Cells
-from hwmodels.switching.energy import Switching, switching, total
+from hwmodels.switching.energy import Bits, Switching, switching, total
 from hwmodels.switching.glitches import glitch_share
 from hwmodels.switching.loads import Conditions, conditions
 from hwmodels.switching.netlist import Netlist, read_netlist
@@ -113,8 +113,8 @@ def chunk(found: Gates, bench: Bench, trace: Trace, begin: int, end: int) -> Swi
     return switching(found.netlist, bench.cells, found.found, trace.rows(begin, end))
 
 
-def _glitches(found: Gates, bench: Bench, rows: object) -> float:
-    return glitch_share(found.netlist, bench.cells, found.found, rows)  # type: ignore[arg-type]
+def _glitches(found: Gates, bench: Bench, rows: Bits) -> float:
+    return glitch_share(found.netlist, bench.cells, found.found, rows)
 
 
 def _by_part(own: Mapping[str, Part], cycles: int) -> dict[str, float]:

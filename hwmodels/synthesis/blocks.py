@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 from hwmodels.design import Design
 from hwmodels.rtl.package import package, parameters, shift_mask
@@ -158,5 +159,7 @@ def design_of(values: Mapping[str, str]) -> Design:
     if missing:
         raise ValueError(f"table: must have the columns {', '.join(missing)}")
     types = {item.name: item.type for item in fields(Design)}
-    chosen = {name: values[name] if types[name].startswith("Literal") else int(values[name]) for name in KNOBS}
-    return Design(**chosen)  # type: ignore[arg-type]
+    chosen: dict[str, Any] = {
+        name: values[name] if types[name].startswith("Literal") else int(values[name]) for name in KNOBS
+    }
+    return Design(**chosen)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from hwmodels.design import Design
 from hwmodels.headed_csv import Form, line
@@ -96,10 +97,12 @@ def _row(values: Mapping[str, str]) -> Row:
     if values["status"] not in (*COUNTED, FAILED):
         raise ValueError(f"status must be one of {', '.join((*COUNTED, FAILED))}, not {values['status']!r}")
     types = {item.name: item.type for item in fields(Counts)}
-    counts = {name: float(values[name]) if types[name] == "float" else int(values[name]) for name in COUNTS}
+    counts: dict[str, Any] = {
+        name: float(values[name]) if types[name] == "float" else int(values[name]) for name in COUNTS
+    }
     point = Point(values["block"], design_of(values))
     times = float(values["wall_s"]), float(values["cpu_s"])
-    return Row(point, values["status"], Counts(**counts), *times, values["digest"])  # type: ignore[arg-type]
+    return Row(point, values["status"], Counts(**counts), *times, values["digest"])
 
 
 FORM = Form("a characterization table", HEAD, COLUMNS, _row)

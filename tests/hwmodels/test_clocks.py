@@ -8,11 +8,11 @@ from itertools import product
 import numpy as np
 import pytest
 
+from hwmodels.adders import adder_levels
 from hwmodels.build import Build
 from hwmodels.clocks import (
     PARTS,
     Clocks,
-    adder_levels,
     delay_ps,
     engine_paths,
     fit_clocks,

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hwmodels.adders import column_adders, popcount_adders
 from hwmodels.design import Design
 from hwmodels.knobs import NUMERIC, Knobs
-from hwmodels.structure import UNITS, column_adders, counts, pe, pe_mac, popcount_adders, shifts
+from hwmodels.structure import UNITS, counts, pe, pe_mac, shifts
 
 
 def popcount_by_rank(width: int) -> int:

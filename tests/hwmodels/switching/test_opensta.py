@@ -9,9 +9,9 @@ import pytest
 
 from hwmodels.switching.energy import switching
 from hwmodels.switching.loads import INPUT_SLEW_NS, conditions
-from hwmodels.switching.opensta import OLDEST, PERIOD_NS, power, read_report, script, sta_version
 from hwmodels.switching.simulation import structure
 from hwmodels.tool_error import ToolError
+from tests.hwmodels.switching.opensta import OLDEST, PERIOD_NS, power, read_report, script, sta_version
 from tests.hwmodels.switching.toy import LIBRARY, netlist, toy_cells
 
 REPORT = """

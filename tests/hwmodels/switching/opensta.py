@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from hwmodels.rtl.verilator import run_tool
+from hwmodels.switching.energy import Bits
 from hwmodels.switching.netlist import FALSE, OPEN, Netlist
 from hwmodels.switching.simulation import instance_name, structure
 from hwmodels.tool_error import ToolError
-
-Bits = npt.NDArray[np.bool_]
 
 PERIOD_NS = 10.0
 OLDEST = (2, 5)
