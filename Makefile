@@ -9,15 +9,15 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.base
 	$(BIN)/dse demo -o demo-results
 
-# Two halves side by side, one a core: what each level says of the machine, and the tools around it.
+# Two halves side by side, one a core, about equally long: levels against each other (compiled engines above all), and the rest.
 test: $(VENV)/.test
 	+$(MAKE) --no-print-directory -j2 test-levels test-tools
 
 test-levels: $(VENV)/.test
-	$(BIN)/python -m pytest tests/agreement tests/browser tests/hwmodels tests/workloads
+	$(BIN)/python -m pytest tests/agreement tests/browser tests/workloads
 
 test-tools: $(VENV)/.test
-	$(BIN)/python -m pytest --ignore=tests/agreement --ignore=tests/browser --ignore=tests/hwmodels --ignore=tests/workloads
+	$(BIN)/python -m pytest --ignore=tests/agreement --ignore=tests/browser --ignore=tests/workloads
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
