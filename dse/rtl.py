@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -143,6 +144,8 @@ def build(design: Design, cache: Path, *, units: int = 1 << 16) -> Path:
     binary = folder / "obj" / "Vtb"
     if not binary.exists():
         tool = verilator()
+        # A build that was stopped leaves a precompiled header that stops the next one.
+        shutil.rmtree(folder / "obj", ignore_errors=True)
         write_engine(design, folder)
         run_tool(
             [

@@ -36,8 +36,11 @@ def simulator_name() -> str:
 
 
 def run_tool(command: Sequence[str], folder: Path, seconds: int) -> str:
-    """What a tool prints, run in `folder`. Raises ToolError with the first line in which it says why it failed."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
+    """What a tool prints, run in `folder`. Raises ToolError with the first line in which it says why it failed, or that it was late."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise ToolError(f"rtl: {Path(command[0]).name} must end within {seconds} s, but did not") from late
     if done.returncode:
         last = _last_lines((*done.stdout.splitlines(), *done.stderr.splitlines()))
         raise ToolError(f"rtl: {Path(command[0]).name} failed with exit code {done.returncode}: {last}")

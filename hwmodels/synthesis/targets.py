@@ -67,9 +67,10 @@ FAMILIES: Mapping[str, Family] = {
         ("CARRY8", "CARRY4"), ("FD",), {"RAMB18E2": 18, "RAMB36E2": 36, "URAM288": 288}, ("DSP48E2",),
         _XILINX_MEMORY_CELLS,
     ),
-    # A carry cell of ECP5 takes two LUTs; a 16 x 4 memory four, and two more that its write port blocks.
+    # A carry cell of ECP5 takes two LUTs; a 16 x 4 memory four, and two more that its write port blocks. No functions of five and
+    # more inputs from several LUTs: with them abc buys 2 to 8 % of clock for a third more LUTs, and equal shapes are a fifth apart.
     "ecp5": Family(
-        "Lattice ECP5", ("synth_ecp5 -nodsp -top {top}",), {"LUT4": 1, "INV": 1, "CCU2C": 2}, {"TRELLIS_DPR16X4": 6},
+        "Lattice ECP5", ("synth_ecp5 -nodsp -nowidelut -top {top}",), {"LUT4": 1, "INV": 1, "CCU2C": 2}, {"TRELLIS_DPR16X4": 6},
         ("CCU2C",), ("TRELLIS_FF",), {"DP16KD": 18, "PDPW16KD": 18}, ("MULT18X18D",),
     ),
     "ice40": Family(

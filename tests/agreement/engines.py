@@ -1,7 +1,8 @@
 """Engines and pairs of the RTL agreement suite: few builds, many machines, and how one of them runs on every level.
 
-An engine is compiled once; latency, depths and dataflow of the machines drawn on it vary freely, because the compiled buffers
-are as deep as the deepest of them: a shallower machine differs only in which mappings are legal.
+An engine is compiled once, and is small, because Verilator writes every PE out; latency, depths and dataflow of the machines drawn on
+it vary freely, because the compiled buffers are as deep as the deepest of them: a shallower machine differs only in which mappings are
+legal.
 """
 
 from __future__ import annotations
@@ -37,17 +38,17 @@ ENGINES: dict[str, Design] = {
     "one of everything": replace(BASE, rows=1, cols=1, width=4, port_bits=4, port_burst=1),
     "rows above width": replace(BASE, rows=16, cols=3, width=8, port_bits=8, port_shared=False, count_stages=2),
     "rows equal width": replace(BASE, rows=8, cols=3, width=8, lanes_a=2, port_bits=64, port_burst=16, sum_stages=2),
-    "all lanes": replace(BASE, rows=4, width=16, lanes_a=4, lanes_w=4, port_bits=16, port_shared=False, **DEEPEST),
+    "all lanes": replace(BASE, rows=2, width=16, lanes_a=4, lanes_w=4, port_bits=16, port_shared=False, **DEEPEST),
     "lanes that do not divide": replace(
         BASE, rows=2, cols=4, width=16, lanes_a=3, lanes_w=2, port_bits=4, port_burst=3, sum_stages=2, acc_stages=2
     ),
-    "one weight plane": replace(BASE, rows=8, cols=5, width=16, lanes_w=4, max_weight_bits=4, port_bits=48),
+    "one weight plane": replace(BASE, rows=4, cols=3, width=16, lanes_w=4, max_weight_bits=4, port_bits=48),
     "eight bits": replace(BASE, rows=4, cols=2, width=8, max_act_bits=8, max_weight_bits=8, port_bits=32, port_shared=False, acc_stages=2),
     "width no power of two": replace(BASE, rows=3, cols=2, width=6, port_bits=3, port_burst=7, count_stages=2, sum_stages=2),
     "mac": replace(BASE, kind="mac", rows=4, cols=2, width=8, port_bits=32),
     "mac of six stages": replace(BASE, kind="mac", rows=4, cols=2, width=8, port_bits=32, **DEEPEST),
     "binary": replace(
-        BASE, rows=8, cols=4, width=32, max_act_bits=1, max_weight_bits=1, port_bits=64, port_shared=False, count_stages=2, acc_stages=2
+        BASE, rows=4, cols=4, width=32, max_act_bits=1, max_weight_bits=1, port_bits=64, port_shared=False, count_stages=2, acc_stages=2
     ),
 }  # fmt: skip
 LATENCIES = (0, 1, 2, 7, 20, 200)

@@ -119,7 +119,7 @@ DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 def test_whole_networks_run_on_one_engine(precision: str, cache: Path) -> None:
     """M and K of every layer are chosen at run time: convolutions, pools, a residual add and a raw head, 100 images."""
     design = Design(
-        rows=8, cols=4, width=32, max_act_bits=8, max_weight_bits=4, port_bits=32, weight_depth=1024, act_depth=1024,
+        rows=8, cols=2, width=32, max_act_bits=8, max_weight_bits=4, port_bits=32, weight_depth=1024, act_depth=1024,
         out_depth=1024, threshold_depth=32,
     )  # fmt: skip
     encoded = load_network(DIGITS / f"digits_{precision}.onnx")
