@@ -102,6 +102,23 @@ def test_a_wrong_bit_is_noticed(cache: Path) -> None:
     assert "FAIL: 1 units differ" in again(cache, first_pair()).stdout
 
 
+def test_a_build_that_was_stopped_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it left would stop the compiler: a precompiled header that is only half there."""
+    seen: list[bool] = []
+
+    def stopped(_command: list[str], folder: Path, _seconds: int) -> str:
+        seen.append((folder / "obj").exists())
+        (folder / "obj").mkdir()
+        raise ToolError("stopped")
+
+    monkeypatch.setattr("dse.rtl.verilator", lambda: "verilator")
+    monkeypatch.setattr("dse.rtl.run_tool", stopped)
+    for _ in range(2):
+        with pytest.raises(ToolError, match="stopped"):
+            build(ENGINES["plane serial"], tmp_path)
+    assert seen == [False, False]
+
+
 @pytest.mark.parametrize("name", ["memory", "inputs", "expected"])
 def test_a_truncated_file_stops_the_run(name: str, cache: Path) -> None:
     assert run(first_pair(), cache).passed
