@@ -1,18 +1,27 @@
-"""What OpenSTA is told and what its report says; and, where a current `sta` is on the PATH, that it prices toggles as we do."""
+"""What OpenSTA is told and what its report says; and, where an `sta` is on the PATH, that it prices toggles as we do."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hwmodels.switching.energy import switching
+from hwmodels.switching.cells import Cells, read_cells
+from hwmodels.switching.energy import Bits, switching
 from hwmodels.switching.loads import INPUT_SLEW_NS, conditions
+from hwmodels.switching.netlist import Netlist
 from hwmodels.switching.simulation import structure
 from hwmodels.tool_error import ToolError
-from tests.hwmodels.switching.opensta import OLDEST, PERIOD_NS, power, read_report, script, sta_version
+from tests.conftest import SHARED
+from tests.hwmodels.switching.opensta import CURRENT, PERIOD_NS, Power, power, read_report, script, sta_version
 from tests.hwmodels.switching.toy import LIBRARY, netlist, toy_cells
+
+LIBERTIES = {
+    "sg13g2": SHARED / "liberty" / "ihp-sg13g2" / "sg13g2_stdcell_typ_1p20V_25C.lib.gz",
+    "sky130hd": SHARED / "liberty" / "sky130" / "sky130hd_tt.lib.gz",
+}
 
 REPORT = """
 Group                  Internal  Switching    Leakage      Total
@@ -53,7 +62,7 @@ def test_an_error_in_the_log_is_an_error(line: str) -> None:
 
 def test_every_driven_net_has_an_activity(tmp_path: Path) -> None:
     found, rows = chain(tmp_path)
-    lines = script(found, rows, [Path("toy.lib")], 0.1).splitlines()
+    lines = script(found, rows, ["toy.lib"], 0.1, pins=True).splitlines()
     said = [line for line in lines if line.startswith("set_power_activity")]
     # Two toggles in four cycles; the input and its second inverse are up in two of them.
     assert said[0] == "set_power_activity -input_ports [get_ports n2] -activity 0.5 -duty 0.5"
@@ -62,17 +71,56 @@ def test_every_driven_net_has_an_activity(tmp_path: Path) -> None:
     assert "create_clock -name clock -period 10" in lines
 
 
-def test_opensta_agrees(tmp_path: Path) -> None:
-    if sta_version() < OLDEST:
-        pytest.skip(f"needs OpenSTA {'.'.join(map(str, OLDEST))} or later (sta on the PATH)")
+def test_an_old_build_is_told_of_ports_only(tmp_path: Path) -> None:
+    found, rows = chain(tmp_path)
+    lines = script(found, rows, ["toy.lib"], 0.1, pins=False).splitlines()
+    assert "set_power_activity -input_ports [get_ports n2] -activity 0.5 -duty 0.5" in lines
+    assert "set_input_delay 0 -clock clock [get_ports n2]" in lines
+    assert not any("-pins" in line or "set_cmd_units" in line for line in lines)
+
+
+def compared(found: Netlist, cells: Cells, rows: Bits, libraries: Sequence[Path], folder: Path) -> tuple[Power, Power]:
+    """Ours and OpenSTA's, of cells and the nets that they drive: a net that a port drives is nobody's in OpenSTA."""
+    ours = switching(found, cells, conditions(found, wire_ff=0.0), rows)
+    watts = 1e-15 / (ours.cycles * PERIOD_NS * 1e-9)
+    ports = {net for bits in found.sources.values() for net in bits}
+    nets = sum(energy for net, energy in enumerate(ours.nets_fj) if net not in ports)
+    inside = sum(one.internal_fj.sum() + one.clock_fj.sum() for one in ours.cells)
+    return Power(inside * watts, nets * watts, ours.leakage_nw * 1e-9), power(
+        found, rows, libraries, INPUT_SLEW_NS, folder
+    )
+
+
+def test_opensta_agrees_on_a_toy(tmp_path: Path) -> None:
+    if sta_version() < CURRENT:
+        pytest.skip(f"needs OpenSTA {'.'.join(map(str, CURRENT))} or later (sta on the PATH)")
     found, rows = chain(tmp_path)
     (tmp_path / "toy.lib").write_text(LIBRARY, encoding="utf-8")
-    ours = switching(found, toy_cells(), conditions(found, wire_ff=0.0), rows)
-    theirs = power(found, rows, [tmp_path / "toy.lib"], INPUT_SLEW_NS, tmp_path)
-    seconds = ours.cycles * PERIOD_NS * 1e-9
-    assert theirs.internal_w == pytest.approx(
-        sum(one.internal_fj.sum() for one in ours.cells) * 1e-15 / seconds, rel=0.05
-    )
-    # Ours prices input ports, too; a net that a port drives is nobody's in OpenSTA.
-    assert theirs.switching_w == pytest.approx(ours.nets_fj[3:].sum() * 1e-15 / seconds, rel=0.01)
-    assert theirs.leakage_w == pytest.approx(ours.leakage_nw * 1e-9, rel=0.01)
+    ours, theirs = compared(found, toy_cells(), rows, [tmp_path / "toy.lib"], tmp_path)
+    assert theirs.internal_w == pytest.approx(ours.internal_w, rel=0.05)
+    assert theirs.switching_w == pytest.approx(ours.switching_w, rel=0.01)
+    assert theirs.leakage_w == pytest.approx(ours.leakage_w, rel=0.01)
+
+
+@pytest.mark.skipif(not sta_version(), reason="needs OpenSTA (sta on the PATH)")
+@pytest.mark.parametrize(
+    ("library", "inverters"),
+    [("sg13g2", ("sg13g2_inv_1", "sg13g2_inv_4")), ("sky130hd", ("sky130_fd_sc_hd__inv_1", "sky130_fd_sc_hd__inv_4"))],
+)
+def test_opensta_agrees_on_inverters_of_a_foundry(library: str, inverters: tuple[str, str], tmp_path: Path) -> None:
+    """Small ones that drive large ones and large ones that drive small ones: tables at several loads and transitions.
+
+    OpenSTA takes the larger capacitance of a pin's two edges, ours is the one that the pin states for both.
+    """
+    path = LIBERTIES[library]
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    cells, (small, large) = read_cells([path]), inverters
+    kinds = (small, large, small, small, large, large, small)
+    nets = ({"A": place + 2, "Y": place + 3} for place in range(len(kinds)))
+    found = netlist(tmp_path, {"a": 2}, {"y": len(kinds) + 2}, *zip(kinds, nets, strict=True), library=cells)
+    up = np.resize([False, True], (41, 1)) ^ (np.arange(len(kinds) + 3) % 2 == 0)
+    ours, theirs = compared(found, cells, up, [path], tmp_path)
+    assert theirs.internal_w == pytest.approx(ours.internal_w, rel=0.01)
+    assert theirs.switching_w == pytest.approx(ours.switching_w, rel=0.05)
+    assert theirs.leakage_w == pytest.approx(ours.leakage_w, rel=0.01)
