@@ -79,6 +79,11 @@ def _columns(k: Machine) -> Features:
     return {"constant": _one(k), "column level": np.log2(k.cols)}
 
 
+def _drain(k: Machine) -> Features:
+    """Counters and an address; where a word has several rows' slices, their choice behind the end of a part."""
+    return {"constant": _one(k), "slice counter": np.where(k.rows < k.width, 1, 0)}
+
+
 def _plane_order(k: Machine) -> Features:
     """The heaviest pair of planes, then the next, each a comparison after the other over the passes of activations."""
     return {"pass": -(-k.max_act_bits // k.act_lanes)}
@@ -107,8 +112,9 @@ PARTS: Mapping[str, Parts] = MappingProxyType({
     "pe_mac": {"counts": _products, "sum": _tree, "accumulator": _accumulator},
     "vector_unit": {"vector unit": _vector},
     "columns": {"columns": _columns},
+    "drain": {"drain": _drain},
     "sequencer": {"sequencer": _constant, "plane order": _plane_order},
-    **{name: {name: _constant} for name in ("bank", "drain", "loader", "writer", "controller", "frame")},
+    **{name: {name: _constant} for name in ("bank", "loader", "writer", "controller", "frame")},
 })  # fmt: skip
 """Features of the parts of every unit whose timing is fitted; `frame` is all but PEs and memories, where it could be timed,
 `bank` a memory of an FPGA."""

@@ -37,6 +37,7 @@ STEPS = {
     "accumulator": 90.0,
     "vector unit": 150.0,
     "columns": 150.0,
+    "drain": 150.0,
     "plane order": 400.0,
 }
 """Picoseconds of every feature but constants, by part; a constant is 100 ps."""
