@@ -29,10 +29,11 @@ REGISTER, REPEATED, CONSTANT = "register bit", "repeated register bit", "constan
 """Flip-flops that are counted, those of them that synthesis may find to be others, and what no knob changes: the only features
 that flip-flops are fitted with."""
 HURRIED = "count bit joined in a hurry"
+SECOND = "second product's code bit"
 LUT6, LUT4 = "accumulator LUT of six inputs", "accumulator LUT of four inputs"
 ONLY: Mapping[str, frozenset[str]] = {
     "lut": frozenset({HURRIED, LUT6, LUT4}),
-    "area_um2": frozenset({REGISTER, REPEATED, "shifted accumulator bit"}),
+    "area_um2": frozenset({REGISTER, REPEATED, "shifted accumulator bit", SECOND}),
     "ff": frozenset(),
 }
 """Features of one resource and of no other. Registers take no LUTs."""
@@ -144,8 +145,8 @@ def pe_mac(k: Machine) -> Features:
     A product of codes of at most two bits is a truth table of at most four inputs. Wider ones add a row of a code's bits, the sign
     among them, for every bit of the narrower one: full adders leave two rows for a last adder. A bit of a truth table, and the sign
     of a product by one bit, repeats another: on some targets one register for both. In two stages the products with the lower and
-    with the upper half of the weight are made so, and another adder joins them; of +-1 by more bits, or +-1 and +-3 by 1 and 3, the
-    sign of the lower product repeats another bit.
+    with the upper half of the weight are made so, and another adder joins them; the other factor is a row in both of them. Of +-1 by
+    more bits, or +-1 and +-3 by 1 and 3, the sign of the lower product repeats another bit.
     """
     m, n = k.max_act_bits, k.max_weight_bits
     split = k.count_stages - 1
@@ -164,6 +165,7 @@ def pe_mac(k: Machine) -> Features:
         "multiplier code bit": wide * (m + n),
         "multiplier full adder": full,
         "multiplier adder bit": last,
+        SECOND: k.width * split * m,
         "tree full adder": each_row(tree_adders, k.width, m + n + 1 - whole_repeats, sum_width, k.sum_stages),
         "sum bit": sum_width + (k.sum_stages - 1) * _mac_part_bits(k),
         "accumulator bit": k.acc_bits,
