@@ -8,11 +8,12 @@ import pandas as pd
 
 from dse.fits import error_sizes
 from hwmodels.design import Design
-from hwmodels.energies import fit, predicted_fj
+from hwmodels.energies import CONTROL, UNIT, Energies, fit, predicted_control_fj, predicted_fj
 from hwmodels.switching.table import EnergyTable, Sample, shipped_energies, shipped_energy_table
+from hwmodels.toggles import PE_FEATURES
 
 ARRAY = "array"
-BLOCKS = ("pe", "pe_mac", ARRAY)
+BLOCKS = (*PE_FEATURES, ARRAY, *UNIT)
 COLUMNS = (
     "target",
     "block",
@@ -33,7 +34,8 @@ Compared = tuple[Design, float, float, float]
 
 def energy_fit_table(table: EnergyTable) -> pd.DataFrame:
     """Relative errors of dynamic energy by block, every design predicted by a fit to the other ones; `*_switching` without the
-    clock pins, which are counted and not fitted. Empty where the table is too small for a fit."""
+    clock pins, which are counted and not fitted. `control` is all of its units together. Empty where the table is too small for a
+    fit; blocks of which it has one design are left out."""
     return pd.DataFrame(list(_rows(table)), columns=list(COLUMNS))
 
 
@@ -45,24 +47,47 @@ def shipped_energy_fits() -> pd.DataFrame:
 def held_out(table: EnergyTable, block: str) -> list[tuple[Sample, float]]:
     """Every sample of a block and its dynamic fJ a cycle as a fit says that saw none of its design's."""
     found = []
-    designs = dict.fromkeys(one.point.design for one in table.of(block))
-    for design in designs:
-        rest = [one for one in table.samples if not (one.point.block == block and one.point.design == design)]
-        model = fit(table, rest)
-        found += [(one, predicted_fj(model, one)) for one in table.of(block) if one.point.design == design]
+    for design, own in _by_design(table, (block,)).items():
+        model = _fit_without(table, design, (block,))
+        found += [(one, predicted_fj(model, one)) for one in own]
     return found
 
 
+def _by_design(table: EnergyTable, blocks: Sequence[str]) -> dict[Design, list[Sample]]:
+    found: dict[Design, list[Sample]] = {}
+    for one in table.samples:
+        if one.point.block in blocks:
+            found.setdefault(one.point.design, []).append(one)
+    return found
+
+
+def _fit_without(table: EnergyTable, design: Design, blocks: Sequence[str]) -> Energies:
+    return fit(table, [one for one in table.samples if one.point.block not in blocks or one.point.design != design])
+
+
 def _rows(table: EnergyTable) -> Iterator[dict[str, object]]:
+    try:
+        fit(table)
+    except ValueError:
+        return
     for block in BLOCKS:
-        try:
-            pairs = held_out(table, block)
-        except ValueError:
-            return
+        if len(_by_design(table, (block,))) < 2:
+            continue
+        pairs = held_out(table, block)
         single = [(one.point.design, one.dynamic_fj, one.switching_fj, predicted) for one, predicted in pairs]
-        yield _row(table, block, "layers of networks" if block == ARRAY else "random", single)
+        yield _row(table, block, "random" if block in PE_FEATURES else "layers of networks", single)
         if block == ARRAY:
             yield _row(table, block, "whole networks", _networks(pairs))
+    if len(_by_design(table, CONTROL)) > 1:
+        yield _row(table, "control", "whole networks", list(_control(table)))
+
+
+def _control(table: EnergyTable) -> Iterator[Compared]:
+    """All units of control of a design together; each has one sample, of a whole network."""
+    for design, own in _by_design(table, CONTROL).items():
+        model = _fit_without(table, design, CONTROL)
+        energies = (sum(one.dynamic_fj for one in own), sum(one.switching_fj for one in own))
+        yield design, *energies, predicted_control_fj(model, own)
 
 
 def _networks(pairs: Sequence[tuple[Sample, float]]) -> list[Compared]:

@@ -25,6 +25,11 @@ from hwmodels.toggles import PE_FEATURES, PIPELINE, STAGES, grid_features, pipel
 CONTROL = ("sequencer", "loader", "writer", "controller", "columns", "drain")
 UNIT = {"post_unit": "threshold_compares", "vector_unit": "vector_words"}
 """The action that a unit's energy is counted by."""
+UNIT_BITS: Mapping[str, Callable[[Design], float]] = {
+    "post_unit": lambda k: k.acc_bits / k.rows,
+    "vector_unit": lambda k: k.width,
+}
+"""Bits or lanes that an action of such a unit moves; a post unit serves one of the rows."""
 CYCLES = "cycles"
 """The action of what costs energy in every cycle, whatever the machine does."""
 
@@ -205,9 +210,8 @@ def fit(table: EnergyTable, samples: Iterable[Sample] | None = None) -> Energies
         deep = [one for one in _needed(chosen, unit) if one.point.design.pe_cycles > len(PARTS)]
         found[unit][PIPELINE] = _fit_pipeline(deep, partial) if deep else found[unit][PIPELINE]
     found["grid"] = {"all": _fit_grid(_needed(chosen, "array", kind="array"), partial)}
-    posts, vectors = _needed(chosen, "post_unit"), _needed(chosen, "vector_unit")
-    found["post_unit"] = {"all": {"compared bit": _per_action(posts, UNIT["post_unit"], lambda k: k.acc_bits / k.rows)}}
-    found["vector_unit"] = {"all": {"lane": _per_action(vectors, UNIT["vector_unit"], lambda k: k.width)}}
+    for unit, feature in (("post_unit", "compared bit"), ("vector_unit", "lane")):
+        found[unit] = {"all": {feature: _per_action(_needed(chosen, unit), unit)}}
     found["control"] = {
         "all": {"cycle": sum(float(np.mean([one.switching_fj for one in _needed(chosen, unit)])) for unit in CONTROL)}
     }
@@ -222,7 +226,15 @@ def predicted_fj(found: Energies, sample: Sample) -> float:
         return clock + float(sum(found.pe_parts_fj(k, sample.rates).values()))
     if block == "array":
         return clock + _array_fj(found, sample)
-    raise ValueError(f"block {block}: must be a PE or an array to be predicted")
+    if block in UNIT:
+        return clock + _unit_fj(found, sample)
+    raise ValueError(f"block {block}: must be a PE, an array, a post unit or a vector unit to be predicted")
+
+
+def predicted_control_fj(found: Energies, samples: Sequence[Sample]) -> float:
+    """The same of all units of control together."""
+    clock = found.still_clock_fj * sum(one.flip_flops for one in samples)
+    return clock + found.coefficients["control"]["all"]["cycle"]
 
 
 def _moving(sample: Sample) -> int:
@@ -243,6 +255,14 @@ def _array_fj(found: Energies, sample: Sample) -> float:
         sample.work[action] / sample.cycles * float(times) * found.coefficients["grid"]["all"][name]
         for name, (action, times) in grid.items()
     )
+
+
+def _unit_fj(found: Energies, sample: Sample) -> float:
+    """What a post unit, one of the rows', or the vector unit takes, a cycle, without clock pins."""
+    block = sample.point.block
+    bits = UNIT_BITS[block](sample.point.design)
+    (each,) = found.coefficients[block]["all"].values()
+    return sample.work[UNIT[block]] / sample.cycles * bits * each
 
 
 def _pes_fj(found: Energies, sample: Sample) -> float:
@@ -279,9 +299,9 @@ def _fit_grid(samples: Sequence[Sample], known: Energies) -> dict[str, float]:
     return relative(rows, np.array(left), np.array([one.dynamic_fj for one in samples]))
 
 
-def _per_action(samples: Sequence[Sample], action: str, bits: Callable[[Design], float]) -> float:
-    """fJ a bit each time that an action happens: all energy over all actions. A post unit serves one of the rows."""
-    done = sum(one.work[action] * bits(one.point.design) for one in samples)
+def _per_action(samples: Sequence[Sample], unit: str) -> float:
+    """fJ a bit each time that the unit's action happens: all energy over all actions."""
+    done = sum(one.work[UNIT[unit]] * UNIT_BITS[unit](one.point.design) for one in samples)
     return sum(one.switching_fj * one.cycles for one in samples) / done if done else 0.0
 
 
