@@ -103,19 +103,19 @@ def clock_words(table: pd.DataFrame) -> str:
         return ""
     clocks = table[[f"{form}_clock_mhz" for form in FORMS]].to_numpy(dtype=float)
     apart = number(float((clocks.max(axis=1) / clocks.min(axis=1)).max()))
-    limits = table[[f"{form}_limit" for form in FORMS]]
-    if len(set(limits.to_numpy().ravel())) == 1:
-        return (
-            f" The clocks of all three forms are limited by the {limits.iloc[0, 0]} alike, and at most {apart}x apart."
-        )
-    said = "; ".join(f"of {name} by {_limits(limits[f'{form}_limit'])}" for form, name in NAMES.items())
+    forms: dict[str, list[str]] = {}
+    for form, name in NAMES.items():
+        forms.setdefault(_limits(table[f"{form}_limit"]), []).append(name)
+    said = " and ".join(f"by {parts} for {' and '.join(names)}" for parts, names in forms.items())
+    said = f"by {next(iter(forms))} for all three" if len(forms) == 1 else said
     return f" The clock is limited {said}; at equal bits the clocks are at most {apart}x apart."
 
 
 def _limits(parts: pd.Series) -> str:
-    """Each part, and at how many pairs it is the one."""
-    return " and ".join(
-        f"the {part} at {many} of {counted(len(parts), 'pair')}" for part, many in parts.value_counts().items()
+    """The part that limits, or each and at how many pairs it does."""
+    many = parts.value_counts()
+    return " or ".join(
+        f"the {part}" + (f" ({counted(times, 'pair')})" if len(many) > 1 else "") for part, times in many.items()
     )
 
 

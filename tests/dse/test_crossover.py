@@ -16,10 +16,20 @@ from hwmodels.design import Design
 from hwmodels.switching.table import shipped_energies, shipped_energy_table
 from hwmodels.synthesis.table import shipped, shipped_table
 from hwmodels.technology import TECHNOLOGIES, technology
-from reports.figures.crossover import clock_words, crossover_figure, crossover_picture, panels
+from reports.figures.crossover import FORMS, clock_words, crossover_figure, crossover_picture, panels
 
 each_target = pytest.mark.parametrize("target", shipped())
 ENDINGS = {"area_um2": ("area_um2", "per_mm2", 1e-6), "lut": ("lut", "per_klut", 1e-3)}
+
+
+def forms_of(m: int, k: int) -> dict[str, Design]:
+    """The three forms of an engine of M x K bits."""
+    bits = {"max_act_bits": m, "max_weight_bits": k, "width": 16, "port_bits": 16, "weight_depth": 512, "rows": 16}
+    return {
+        "mac": Design(kind="mac", cols=8, **bits),
+        "parallel": Design(cols=8, lanes_a=m, lanes_w=k, **bits),
+        "serial": Design(cols=8 * m * k, **bits),
+    }
 
 
 @each_target
@@ -29,15 +39,8 @@ def test_every_cell_is_the_fit_of_one_design(target: str) -> None:
     size, per, unit = ENDINGS[resource]
     model, table = fitted(target), crossover([target], bits=((1, 1), (2, 3), (8, 8)))
     for row in table.to_dict("records"):
-        m, k = row["m"], row["k"]
-        bits = {"max_act_bits": m, "max_weight_bits": k, "width": 16, "port_bits": 16, "weight_depth": 512, "rows": 16}
-        designs = {
-            "mac": Design(kind="mac", cols=8, **bits),
-            "parallel": Design(cols=8, lanes_a=m, lanes_w=k, **bits),
-            "serial": Design(cols=8 * m * k, **bits),
-        }
-        for form, design in designs.items():
-            many = m * k if form == "serial" else 1
+        for form, design in forms_of(row["m"], row["k"]).items():
+            many = row["m"] * row["k"] if form == "serial" else 1
             pe = model.unit(resource, "pe_mac" if form == "mac" else "pe", design)
             assert row[f"{form}_{size}"] == pytest.approx(many * float(pe), rel=1e-12)
             engine = float(model.block(resource, "engine", design)) * unit
@@ -54,14 +57,7 @@ def test_clocks_are_those_of_the_engines(target: str) -> None:
     per = next(name for name in ("mm2", "klut") if f"mac_per_{name}" in table.columns)
     node = next(found for name in TECHNOLOGIES if (found := technology(name)).fit == target)
     for row in table.to_dict("records"):
-        m, k = row["m"], row["k"]
-        bits = {"max_act_bits": m, "max_weight_bits": k, "width": 16, "port_bits": 16, "weight_depth": 512, "rows": 16}
-        designs = {
-            "mac": Design(kind="mac", cols=8, **bits),
-            "parallel": Design(cols=8, lanes_a=m, lanes_w=k, **bits),
-            "serial": Design(cols=8 * m * k, **bits),
-        }
-        for form, design in designs.items():
+        for form, design in forms_of(row["m"], row["k"]).items():
             paths = {part: float(path) for part, path in engine_paths(Build.of(design), node).items()}
             assert row[f"{form}_clock_mhz"] == pytest.approx(1e6 / max(paths.values()), rel=1e-12)
             assert paths[row[f"{form}_limit"]] == max(paths.values())
@@ -76,7 +72,7 @@ def test_the_best_form_is_named(target: str) -> None:
     for ending, name, best in (("area_um2", "smallest", "idxmin"), ("lut", "smallest", "idxmin"),
                                ("per_mm2", "densest", "idxmax"), ("per_klut", "densest", "idxmax"),
                                ("energy_pj", "leanest", "idxmin")):  # fmt: skip
-        columns = [f"{form}_{ending}" for form in ("mac", "parallel", "serial")]
+        columns = [f"{form}_{ending}" for form in FORMS]
         if columns[1] in table.columns:
             assert (getattr(table[columns], best)(axis=1).str.split("_").str[0] == table[name]).all()
     one = table[(table["m"] == 1) & (table["k"] == 1)].iloc[0]
@@ -169,20 +165,25 @@ def test_factors_and_words_by_hand() -> None:
 
 
 CLOCKED = {
-    **{f"{form}_gmac_s_per_mm2": [1.0] * 4 for form in ("mac", "parallel", "serial")},
+    **{f"{form}_gmac_s_per_mm2": [1.0] * 4 for form in FORMS},
     **{f"{form}_clock_mhz": [100.0] * 4 for form in ("mac", "serial")},
     "parallel_clock_mhz": [100.0, 100.0, 80.0, 100.0],
 }
 
 
 def test_what_limits_the_clock_by_hand() -> None:
-    frames = {f"{form}_limit": ["frame"] * 4 for form in ("mac", "parallel", "serial")}
+    frames = {f"{form}_limit": ["frame"] * 4 for form in FORMS}
     assert clock_words(two_by_two(**AREA)) == ""
     alike = clock_words(two_by_two(**AREA, **CLOCKED, **frames))
-    assert alike == " The clocks of all three forms are limited by the frame alike, and at most 1.25x apart."
+    assert alike == (
+        " The clock is limited by the frame for all three; at equal bits the clocks are at most 1.25x apart."
+    )
     sums = {**frames, "parallel_limit": ["frame", "frame", "PE sum", "frame"]}
     said = clock_words(two_by_two(**AREA, **CLOCKED, **sums))
-    assert "of parallel planes by the frame at 3 of 4 pairs and the PE sum at 1 of 4 pairs;" in said
+    assert (
+        "limited by the frame for multipliers and serial planes and by the frame (3 pairs) or the PE sum (1 pair) for"
+        in said
+    )
     found = panels(two_by_two(**AREA, **DENSITY, **CLOCKED, **frames))
     assert [panel.quantity for panel in found[2:]] == ["throughput per area of the engine, each at its own clock"] * 2
 
