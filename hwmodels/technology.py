@@ -254,8 +254,7 @@ def _synthesized(base: Technology, name: str, fit: str, description: str) -> Tec
     )
 
 
-# Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250); Lattice FPGA-DS-02012 (ECP5: 208 blocks of 18 Kbit),
-# FPGA-DS-02029 (iCE40: 32 blocks of 4 Kbit; no multipliers). Lattice devices are here as their families are synthesized only.
+# Limits: Xilinx DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS962 (Alveo U250); Lattice FPGA-DS-02012 (ECP5: 208 blocks of 18 Kbit).
 _ZYNQ7020 = Technology(
     "zynq7020", "fpga", 28, 1.0, "Xilinx Zynq-7020 (xc7z020), 7-series",
     MappingProxyType(_fpga(0.20, 12.0, 8.0, 0.12, 250)), None,
