@@ -66,28 +66,37 @@ def _fit_without(table: EnergyTable, design: Design, blocks: Sequence[str]) -> E
 
 
 def _rows(table: EnergyTable) -> Iterator[dict[str, object]]:
-    try:
-        fit(table)
-    except ValueError:
-        return
     for block in BLOCKS:
-        if len(_by_design(table, (block,))) < 2:
+        pairs = _held_out_or_empty(table, block)
+        if not pairs:
             continue
-        pairs = held_out(table, block)
         single = [(one.point.design, one.dynamic_fj, one.switching_fj, predicted) for one, predicted in pairs]
         yield _row(table, block, "random" if block in PE_FEATURES else "layers of networks", single)
         if block == ARRAY:
             yield _row(table, block, "whole networks", _networks(pairs))
-    if len(_by_design(table, CONTROL)) > 1:
-        yield _row(table, "control", "whole networks", list(_control(table)))
+    control = _control(table)
+    if control:
+        yield _row(table, "control", "whole networks", control)
 
 
-def _control(table: EnergyTable) -> Iterator[Compared]:
-    """All units of control of a design together; each has one sample, of a whole network."""
-    for design, own in _by_design(table, CONTROL).items():
-        model = _fit_without(table, design, CONTROL)
-        energies = (sum(one.dynamic_fj for one in own), sum(one.switching_fj for one in own))
-        yield design, *energies, predicted_control_fj(model, own)
+def _held_out_or_empty(table: EnergyTable, block: str) -> list[tuple[Sample, float]]:
+    """Empty where one design is all that a fit of its kind could be made of."""
+    try:
+        return held_out(table, block)
+    except ValueError:
+        return []
+
+
+def _control(table: EnergyTable) -> list[Compared]:
+    """All units of control of a design together, each with one sample, of a whole network; none where only one design has all."""
+    designs = {design: own for design, own in _by_design(table, CONTROL).items() if len(own) == len(CONTROL)}
+    return [_compared(table, design, own) for design, own in designs.items()] if len(designs) > 1 else []
+
+
+def _compared(table: EnergyTable, design: Design, own: Sequence[Sample]) -> Compared:
+    model = _fit_without(table, design, CONTROL)
+    dynamic, switching = sum(one.dynamic_fj for one in own), sum(one.switching_fj for one in own)
+    return design, dynamic, switching, predicted_control_fj(model, own)
 
 
 def _networks(pairs: Sequence[tuple[Sample, float]]) -> list[Compared]:
