@@ -37,6 +37,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/cycle.py
 	$(BIN)/python benchmarks/rtl.py
 	$(BIN)/python benchmarks/popcount.py
+	$(BIN)/python benchmarks/wide_functions.py
 
 # Trains the digits networks again (torch, some minutes of CPU).
 train: $(VENV)/.base
