@@ -15,7 +15,7 @@ from typing import Any
 from dse.characterize import TIMEOUT_S
 from dse.examples import digits
 from dse.progress import Progress
-from dse.recording import Recording, build_recorder
+from dse.recording import Recorder, Recording, build_recorder
 from dse.variants import load_array, load_network
 from hwmodels.activity import Activity
 from hwmodels.analytical import evaluate_layer
@@ -176,7 +176,8 @@ def characterize_energy(
     context = "|".join(head[key] for key in HEAD if key not in ("rtl", "target"))
     kept = _kept(output, head, resume)
     with TemporaryDirectory(prefix="dse-energy-") as folder:
-        bench = Bench(aim, read_cells(aim.libraries), tool, wire_ff, timeout_s, Path(folder) / "runtime")
+        bench = Bench(aim, read_cells(aim.libraries), tool, wire_ff, timeout_s, Path(folder) / "shared")
+        bench.shared.mkdir()
         jobs: dict[str, Job] = {}
         for point in units:
             digest = point.digest(context)
@@ -226,11 +227,7 @@ def _whole(machine: Machine, digest: str, bench: Bench, folder: Path) -> list[Sa
     """All blocks of a machine on all its networks."""
     found = {block: _block(Point(block, machine.design), digest, bench, folder / block) for block in machine.blocks}
     inputs = load_array(digits() / "images.npy")[:1]
-    signals = {
-        block: {PLACES[block] + name: len(bits) for name, bits in one.netlist.sources.items()}
-        for block, one in found.items()
-    }
-    recorder, samples = build_recorder(machine.design, signals, folder / "engine"), list[Sample]()
+    recorder, samples = _recorder(machine, found, bench, folder), list[Sample]()
     for name in machine.networks:
         encoded = load_network(digits() / f"{name}.onnx")
         recorded = recorder.run(encoded, inputs)
@@ -238,6 +235,15 @@ def _whole(machine: Machine, digest: str, bench: Bench, folder: Path) -> list[Sa
         for block, one in found.items():
             samples += _recorded(one, bench, recorded, encoded, seen, block)
     return samples
+
+
+def _recorder(machine: Machine, found: Mapping[str, Gates], bench: Bench, folder: Path) -> Recorder:
+    """The machine's engine, which writes down what the ports of its blocks carry."""
+    signals = {
+        block: {PLACES[block] + name: len(bits) for name, bits in one.netlist.sources.items()}
+        for block, one in found.items()
+    }
+    return build_recorder(machine.design, signals, folder / "engine", library=bench.shared / "engines")
 
 
 def _block(point: Point, digest: str, bench: Bench, folder: Path) -> Gates:

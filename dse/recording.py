@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.image import image
-from dse.rtl import best_mappings, file_list, memory_units, plusargs, write_engine, write_image
+from dse.rtl import best_mappings, file_list, memory_units, plusargs, testbench, write_engine, write_image
 from hwmodels.design import Design
-from hwmodels.rtl.verilator import MAKE_FLAGS, QUIET, run_tool, verilator
+from hwmodels.rtl.sources import TESTBENCH
+from hwmodels.rtl.verilator import compile_simulator, run_tool
 from workloads.encoded import EncodedNetwork
 
 Bits = npt.NDArray[np.bool_]
@@ -62,19 +63,17 @@ class Recorder:
         return Recording(streams, tuple(int(cycle) for cycle in starts))
 
 
-def build_recorder(design: Design, signals: Mapping[str, Mapping[str, int]], folder: Path) -> Recorder:
+def build_recorder(
+    design: Design, signals: Mapping[str, Mapping[str, int]], folder: Path, *, library: Path | None = None
+) -> Recorder:
     """Compile an engine that records: by a name of the caller's, signals as paths below the engine, with their bits.
 
-    Raises ToolError where Verilator fails.
+    `library` as in `compile_simulator`. Raises ToolError where that fails.
     """
     write_engine(design, folder)
     (folder / "recorder.sv").write_text(recorder({**signals, "starts": {START: 1}}), encoding="utf-8")
-    flags = f"{MAKE_FLAGS} OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
-    command = [
-        verilator(), "--binary", "--timing", *QUIET, "-O1", "--output-split", "0", "--top-module", "tb", f"-GMemoryUnits={UNITS}",
-        f"-GListUnits={UNITS}", "-Mdir", "obj", "-MAKEFLAGS", flags, *file_list(), "recorder.sv",
-    ]  # fmt: skip
-    run_tool(command, folder, TOOL_S)
+    arguments = (*testbench(UNITS), "-O1", *file_list(), "recorder.sv")
+    compile_simulator(arguments, folder, top=TESTBENCH, level="-O0", seconds=TOOL_S, library=library)
     return Recorder(design, signals, folder)
 
 

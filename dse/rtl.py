@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from hwmodels.design import Design
 from hwmodels.mapping import Mapping
 from hwmodels.rtl.package import package
 from hwmodels.rtl.sources import ENGINE, PACKAGE, TESTBENCH, WAIVERS, sources
-from hwmodels.rtl.verilator import MAKE_FLAGS, QUIET, run_tool, verilator
+from hwmodels.rtl.verilator import compile_simulator, run_tool, verilator
 from hwmodels.tool_error import ToolError
 from workloads.encoded import EncodedNetwork
 from workloads.network import Network
@@ -143,19 +142,17 @@ def build(design: Design, cache: Path, *, units: int = 1 << 16) -> Path:
     folder = cache / key
     binary = folder / "obj" / "Vtb"
     if not binary.exists():
-        tool = verilator()
-        # A build that was stopped leaves a precompiled header that stops the next one.
-        shutil.rmtree(folder / "obj", ignore_errors=True)
         write_engine(design, folder)
-        run_tool(
-            [
-                tool, "--binary", "--timing", *QUIET, "-O3", "--top-module", TESTBENCH,
-                f"-GMemoryUnits={units}", f"-GListUnits={units}", "-Mdir", "obj", "-j", "2",
-                "-MAKEFLAGS", MAKE_FLAGS, *file_list(),
-            ],
-            folder, BUILD_SECONDS,
-        )  # fmt: skip
+        arguments = (*testbench(units), "-O3", *file_list())
+        compile_simulator(
+            arguments, folder, top=TESTBENCH, level="-O1", seconds=BUILD_SECONDS, library=cache / "library"
+        )
     return binary
+
+
+def testbench(units: int) -> tuple[str, ...]:
+    """What Verilator is told of the testbench: its memory, and that it makes its own clock."""
+    return ("--cc", "--exe", "--main", "--timing", f"-GMemoryUnits={units}", f"-GListUnits={units}")
 
 
 def lint(folder: Path) -> str:
@@ -170,10 +167,11 @@ def simulate(
     binary: Path, encoded: EncodedNetwork, design: Design, mappings: dict[str, Mapping], inputs: npt.NDArray[np.floating], folder: Path
 ) -> RtlRun:  # fmt: skip
     """Run real inputs (N, channels, height, width) on the compiled engine and compare every output unit."""
-    found = image(encoded, design, mappings, inputs)
-    write_image(found, folder)
-    text = run_tool([str(binary), *plusargs(found, folder, design.port_latency, len(inputs))], folder, RUN_SECONDS)
-    return read_log(text)
+    # The testbench runs in the folder, where a path from here would lead elsewhere.
+    found, place = image(encoded, design, mappings, inputs), folder.resolve()
+    write_image(found, place)
+    command = [str(binary.resolve()), *plusargs(found, place, design.port_latency, len(inputs))]
+    return read_log(run_tool(command, place, RUN_SECONDS))
 
 
 def read_log(text: str) -> RtlRun:
@@ -192,7 +190,7 @@ run: obj/Vtb
 
 obj/Vtb: $(SOURCES)
 	$(VERILATOR) --binary --timing -Wno-fatal -Wno-lint -Wno-style -O3 --top-module tb \\
-	-GMemoryUnits={units} -GListUnits={units} -Mdir obj -j 2 -MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include $(SOURCES)
+	--output-split 0 -GMemoryUnits={units} -GListUnits={units} -Mdir obj -MAKEFLAGS OPT_FAST=-O1 $(SOURCES)
 
 lint:
 	$(VERILATOR) --lint-only -Wall --top-module engine lint.vlt $(filter-out tb.sv,$(SOURCES))

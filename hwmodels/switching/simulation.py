@@ -7,16 +7,14 @@ Zero delay: a row holds the values to which the nets settle before the clock's r
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.rtl.verilator import MAKE_FLAGS, QUIET, run_tool, verilator
+from hwmodels.rtl.verilator import compile_simulator, run_tool
 from hwmodels.switching.cells import Cell, FlipFlop
 from hwmodels.switching.netlist import OPEN, Instances, Netlist
 
@@ -58,38 +56,14 @@ class Simulator:
         return Trace(packed, self.netlist.nets)
 
 
-def build(netlist: Netlist, folder: Path, *, runtime: Path | None = None) -> Simulator:
-    """Compile a netlist in `folder`, which is made. Raises ToolError where Verilator, or what it needs, is missing or fails.
-
-    `runtime` keeps what is the same for every netlist, Verilator's own library, so that it is compiled once.
-    """
+def build(netlist: Netlist, folder: Path, *, library: Path | None = None) -> Simulator:
+    """Compile a netlist in `folder`, which is made; `library` as in `compile_simulator`. Raises ToolError where that fails."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "gates.v").write_text(verilog(netlist), encoding="utf-8")
     (folder / "main.cpp").write_text(driver(netlist), encoding="utf-8")
-    command = [
-        verilator(), "--cc", "--exe", "-O1", "--output-split", "0", *QUIET, "--top-module", "gates", "-Mdir", "obj", "gates.v", "main.cpp",
-    ]  # fmt: skip
-    run_tool(command, folder, BUILD_S)
-    made = folder / "obj"
-    if runtime is not None and runtime.exists():
-        for item in runtime.iterdir():
-            shutil.copy(item, made)
-    unoptimized = [f"OPT_{part}=-O0" for part in ("FAST", "SLOW", "GLOBAL")]
-    run_tool(["make", "-f", "Vgates.mk", *unoptimized, MAKE_FLAGS], made, BUILD_S)
-    if runtime is not None and not runtime.exists():
-        _keep(made, runtime)
-    return Simulator(made.resolve() / "Vgates", netlist)
-
-
-def _keep(made: Path, runtime: Path) -> None:
-    """Hand on the compiled library all at once: others may be looking for it."""
-    part = Path(mkdtemp(dir=runtime.parent, prefix=runtime.name))
-    for item in made.glob("verilated*.o"):
-        shutil.copy(item, part)
-    try:
-        part.rename(runtime)
-    except OSError:  # somebody was quicker
-        shutil.rmtree(part)
+    arguments = ("--cc", "--exe", "-O1", "gates.v", "main.cpp")
+    binary = compile_simulator(arguments, folder, top="gates", level="-O0", seconds=BUILD_S, library=library)
+    return Simulator(binary.resolve(), netlist)
 
 
 def verilog(netlist: Netlist) -> str:

