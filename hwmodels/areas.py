@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.least_squares import Floats, non_negative
-from hwmodels.structure import CONSTANT, ONLY, REGISTER, REPEATED, UNEVEN, UNITS, Machine, Number, counts
+from hwmodels.structure import CONSTANT, ONLY, REGISTER, REPEATED, UNEVEN, UNITS, Machine, Number, counts, features_of
 from hwmodels.synthesis.table import Row, Table, shipped_table
 
 RESOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType({"asic": ("area_um2", "ff"), "fpga": ("lut", "ff")})
@@ -189,7 +189,7 @@ def _glue(known: Fit, resource: str, rows: Sequence[Row]) -> dict[str, float]:
 
 def _features(unit: str, resource: str, rows: Sequence[Row]) -> tuple[list[str], Floats]:
     """Names, and (rows, names). Flip-flops have no features but those that are counted."""
-    table = [UNITS[unit](row.point.design) for row in rows]
+    table = [features_of(unit, row.point.design) for row in rows]
     others = frozenset().union(*(ONLY[other] for other in ONLY if other != resource))
     if resource == "ff":
         names = [name for name in table[0] if name in (REGISTER, REPEATED, CONSTANT)]

@@ -13,18 +13,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import compress, product
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
 from hwmodels.adders import adder_levels
 from hwmodels.build import Build, banks
-from hwmodels.least_squares import Floats, relative
+from hwmodels.least_squares import Floats, non_negative
 from hwmodels.macro_model import MacroModel
 from hwmodels.structure import Features, Machine, Number, shifts, sum_bits
 from hwmodels.synthesis.table import Row, Table, shipped_table
 from hwmodels.technology import Technology
+
+FeatureTable = tuple[tuple[str, ...], Floats]
+"""Names, and (points, names)."""
 
 ROUNDS = 30
 """Of giving points to parts and fitting; a handful is enough."""
@@ -213,7 +217,7 @@ def _longest(delays: Iterable[Number]) -> Number:
 def _fit_parts(parts: Parts, points: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Of the fits from every start the one of least surprise."""
     values = np.array([delay_ps(row) for row in points])
-    tables = {name: [_numbers(part(row.point.design)) for row in points] for name, part in parts.items()}
+    tables = {name: _table([part(row.point.design) for row in points]) for name, part in parts.items()}
     present = [start for start in product((0.0, 1.0), repeat=len(parts)) if any(start)]
     starts = dict.fromkeys([*present, *product(STARTS, repeat=len(parts))])
     fits = [_alternate(tables, values, start) for start in starts]
@@ -230,19 +234,13 @@ def _surprise(errors: Floats, fit: Mapping[str, Mapping[str, float]]) -> float:
 
 
 def _alternate(
-    tables: Mapping[str, list[dict[str, float]]], values: Floats, start: Sequence[float]
+    tables: Mapping[str, FeatureTable], values: Floats, start: Sequence[float]
 ) -> dict[str, dict[str, float]]:
     """Give every point to a part, fit the parts, and again."""
-    names = list(tables)
-    sizes = np.array([[sum(row.values()) for row in tables[name]] for name in names])
+    sizes = np.array([matrix.sum(axis=1) for _, matrix in tables.values()])
     owner = np.argmax(sizes / sizes.mean(axis=1, keepdims=True) * np.array(start)[:, None], axis=0)
     for _ in range(ROUNDS):
-        fit = {
-            name: _solve(
-                [row for row, own in zip(tables[name], owner == index, strict=True) if own], values[owner == index]
-            )
-            for index, name in enumerate(names)
-        }
+        fit = {name: _solve(tables[name], owner == index, values) for index, name in enumerate(tables)}
         again = np.argmax(_predict(tables, fit), axis=0)
         if (again == owner).all():
             break
@@ -250,23 +248,24 @@ def _alternate(
     return {name: found for name, found in fit.items() if found}
 
 
-def _predict(tables: Mapping[str, list[dict[str, float]]], fit: Mapping[str, Mapping[str, float]]) -> Floats:
+def _predict(tables: Mapping[str, FeatureTable], fit: Mapping[str, Mapping[str, float]]) -> Floats:
     """(parts, points) ps."""
     return np.array(
-        [
-            [sum(value * fit.get(name, {}).get(key, 0.0) for key, value in row.items()) for row in rows]
-            for name, rows in tables.items()
-        ]
+        [matrix @ [fit.get(part, {}).get(name, 0.0) for name in names] for part, (names, matrix) in tables.items()]
     )
 
 
-def _solve(rows: Sequence[Mapping[str, float]], values: Floats) -> dict[str, float]:
+def _solve(table: FeatureTable, chosen: npt.NDArray[np.bool_], values: Floats) -> dict[str, float]:
     """Relative least squares, no coefficient negative; {} where there are not more points than features to tell apart."""
-    names = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
-    if len(rows) < len(names) + (len(names) > 1) or not names:
+    matrix, own = table[1][chosen], values[chosen]
+    there = np.asarray(matrix.any(axis=0))
+    used = int(there.sum())
+    if not used or len(own) < used + (used > 1):
         return {}
-    return relative([{name: row[name] for name in names} for row in rows], values, values)
+    found = non_negative(matrix[:, there] / own[:, None], np.ones(len(own)))
+    return dict(zip(compress(table[0], there.tolist()), found.tolist(), strict=True))
 
 
-def _numbers(features: Features) -> dict[str, float]:
-    return {name: float(value) for name, value in features.items()}
+def _table(rows: Sequence[Features]) -> FeatureTable:
+    names = tuple(rows[0])
+    return names, np.array([[float(row[name]) for name in names] for row in rows])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from hwmodels.areas import PES, fitted
 from hwmodels.design import PARTS, Design
 from hwmodels.least_squares import relative
 from hwmodels.rates import RANDOM, Rates
-from hwmodels.structure import REGISTER, UNITS, Features, Machine, Number
+from hwmodels.structure import REGISTER, Features, Machine, Number, features_of
 from hwmodels.structure import counts as unit_counts
 from hwmodels.switching.table import EnergyTable, Sample, shipped_energy_table
 from hwmodels.toggles import PE_FEATURES, PIPELINE, STAGES, grid_features, pipeline_features, worked
@@ -240,7 +240,7 @@ def predicted_control_fj(found: Energies, samples: Sequence[Sample]) -> float:
 def _moving(sample: Sample) -> int:
     """Flip-flops of a sample that are those of PEs."""
     k, block = sample.point.design, sample.point.block
-    each = int(UNITS[PES[k.kind]](k)[REGISTER])
+    each = int(features_of(PES[k.kind], k)[REGISTER])
     return {"array": k.rows * k.cols * each, **dict.fromkeys(PE_FEATURES, sample.flip_flops)}.get(block, 0)
 
 
@@ -278,8 +278,14 @@ def _fit_part(samples: Sequence[Sample], unit: str, part: str) -> dict[str, floa
     """fJ by feature; control that comes in counts with the accumulator."""
     also = ("hold", "other") if part == "accumulate" else ()
     values = np.array([sum(one.parts_fj[name] for name in (part, *also)) for one in samples])
-    rows = [PE_FEATURES[unit](one.point.design, one.rates)[part] for one in samples]
+    rows = [_parts(unit, one.point.design, one.rates)[part] for one in samples]
     return relative(rows, values, np.array([one.dynamic_fj for one in samples]))
+
+
+@lru_cache(maxsize=8192)
+def _parts(unit: str, design: Design, rates: Rates) -> Mapping[str, Features]:
+    """The features of a PE by part, kept: a fit asks for them once a part and subset of its samples."""
+    return PE_FEATURES[unit](design, rates)
 
 
 def _fit_pipeline(samples: Sequence[Sample], known: Energies) -> dict[str, float]:

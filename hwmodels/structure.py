@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -342,6 +342,12 @@ UNITS: Mapping[str, Callable[[Machine], Features]] = {
 """Features of every unit of the engine; `glue` is what lies between the units."""
 
 
+@lru_cache(maxsize=8192)
+def features_of(unit: str, design: Design) -> Features:
+    """`UNITS[unit](design)`, kept: a fit asks for it once a subset of its points. Not to be changed."""
+    return UNITS[unit](design)
+
+
 def counts(k: Machine) -> dict[str, Number]:
     """How many of each unit an engine has."""
     pes = k.rows * k.cols
@@ -368,9 +374,9 @@ def each(values: Number, function: Callable[[int], int]) -> Number:
 
 def each_row(function: Callable[..., int], *columns: Number) -> Number:
     """A function of integers, of numbers or of every distinct row of arrays, whose shapes may be broadcast."""
+    if not any(getattr(column, "ndim", 0) for column in columns):
+        return function(*map(int, columns))
     whole = np.broadcast_arrays(*columns)
-    if whole[0].ndim == 0:
-        return function(*(int(value) for value in columns))
     if whole[0].size == 0:
         return np.zeros(whole[0].shape, np.int64)
     # Rows are told apart by one number each: unique numbers are found far faster than unique rows.
