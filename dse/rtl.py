@@ -54,11 +54,15 @@ def write_engine(design: Design, folder: Path) -> None:
 def write_bundle(
     design: Design, folder: Path, encoded: EncodedNetwork | None = None, inputs: npt.NDArray[np.floating] | None = None
 ) -> Image | None:
-    """An engine that a hardware team can take away: with a network, its memory, inputs and expected outputs as well."""
-    write_engine(design, folder)
+    """An engine that a hardware team can take away: with a network, its memory, inputs and expected outputs as well.
+
+    Raises Misfit, and writes nothing, where a layer does not fit the design.
+    """
     found = None
     if encoded is not None and inputs is not None:
         found = image(encoded, design, best_mappings(encoded.network, design), inputs)
+    write_engine(design, folder)
+    if found is not None:
         write_image(found, folder)
     arguments = (
         " ".join(plusargs(found, Path(), design.port_latency, len(inputs))) if found and inputs is not None else ""

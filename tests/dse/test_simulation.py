@@ -120,6 +120,9 @@ def test_wrong_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     refused(dse("simulate", f"{KNOBS},act_depth=2", network), "act_depth / 2 must be at least")
     refused(dse("rtl", KNOBS, "-o", tmp_path / "rtl", "--network", network), "--input must be given")
     refused(dse("rtl", KNOBS, "-o", tmp_path / "rtl", "--run"), "--run must have a --network")
+    given = ("--network", network, "--input", DIGITS / "images.npy")
+    refused(dse("rtl", "max_act_bits=2", "-o", tmp_path / "rtl", *given), "max_act_bits must be at least 5")
+    assert not (tmp_path / "rtl").exists()
 
 
 @needs_verilator
