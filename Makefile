@@ -9,15 +9,16 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.base
 	$(BIN)/dse demo -o demo-results
 
-# Two halves side by side, one a core, about equally long: levels against each other (compiled engines above all), and the rest.
+# Two halves side by side, one a core, about equally long: levels against each other (compiled engines and gates above all), and the rest.
+LEVELS := $(addprefix tests/,agreement browser hwmodels/switching hwmodels/synthesis workloads)
 test: $(VENV)/.test
 	+$(MAKE) --no-print-directory -j2 test-levels test-tools
 
 test-levels: $(VENV)/.test
-	$(BIN)/python -m pytest tests/agreement tests/browser tests/workloads
+	$(BIN)/python -m pytest $(LEVELS)
 
 test-tools: $(VENV)/.test
-	$(BIN)/python -m pytest --ignore=tests/agreement --ignore=tests/browser --ignore=tests/workloads
+	$(BIN)/python -m pytest $(LEVELS:%=--ignore=%)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
