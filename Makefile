@@ -9,8 +9,8 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.base
 	$(BIN)/dse demo -o demo-results
 
-# Two halves side by side, one a core, about equally long: levels against each other (compiled engines and gates above all), and the rest.
-LEVELS := $(addprefix tests/,agreement browser hwmodels/switching hwmodels/synthesis workloads)
+# Two halves side by side, one a core, about equally long: levels against each other, and the rest.
+LEVELS := $(addprefix tests/,agreement browser hwmodels workloads)
 test: $(VENV)/.test
 	+$(MAKE) --no-print-directory -j2 test-levels test-tools
 
