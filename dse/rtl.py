@@ -19,7 +19,7 @@ from hwmodels.design import Design
 from hwmodels.mapping import Mapping
 from hwmodels.rtl.package import package
 from hwmodels.rtl.sources import ENGINE, PACKAGE, TESTBENCH, WAIVERS, sources
-from hwmodels.rtl.verilator import compile_simulator, run_tool, verilator
+from hwmodels.rtl.verilator import ONE_FILE, QUIET, compile_simulator, run_tool, verilator
 from hwmodels.tool_error import ToolError
 from workloads.encoded import EncodedNetwork
 from workloads.network import Network
@@ -68,7 +68,8 @@ def write_bundle(
         " ".join(plusargs(found, Path(), design.port_latency, len(inputs))) if found and inputs is not None else ""
     )
     units = memory_units(found) if found else 1024
-    (folder / "Makefile").write_text(MAKEFILE.format(sources=" ".join(file_list()), units=units, arguments=arguments))
+    words = {"sources": " ".join(file_list()), "flags": " ".join((*QUIET, *ONE_FILE))}
+    (folder / "Makefile").write_text(MAKEFILE.format(**words, units=units, arguments=arguments))
     (folder / "README.md").write_text(README.format(design=design.name), encoding="utf-8")
     return found
 
@@ -193,8 +194,8 @@ run: obj/Vtb
 	./obj/Vtb {arguments}
 
 obj/Vtb: $(SOURCES)
-	$(VERILATOR) --binary --timing -Wno-fatal -Wno-lint -Wno-style -O3 --top-module tb \\
-	--output-split 0 -GMemoryUnits={units} -GListUnits={units} -Mdir obj -MAKEFLAGS OPT_FAST=-O1 $(SOURCES)
+	$(VERILATOR) --binary --timing {flags} -O3 --top-module tb \\
+	-GMemoryUnits={units} -GListUnits={units} -Mdir obj -MAKEFLAGS OPT_FAST=-O1 $(SOURCES)
 
 lint:
 	$(VERILATOR) --lint-only -Wall --top-module engine lint.vlt $(filter-out tb.sv,$(SOURCES))

@@ -136,7 +136,7 @@ WINDOWS = {"sky130hd": ((1.0, 2.3), (0.01, 0.3)), "asap7": ((1 / 60, 1 / 5), (25
 
 @pytest.mark.parametrize("name", WINDOWS)
 def test_energies_are_where_capacitance_and_voltage_put_them(name: str) -> None:
-    """Dynamic energy, clock pins and leakage of the smallest PE on random data, over those of SG13G2; each part of it takes some."""
+    """Dynamic energy, clock pins and leakage of the smallest PE on random data, over those of SG13G2; no part takes nothing."""
     energy, leakage = WINDOWS[name]
     one, base = (shipped_energy_table(target).of("pe")[0] for target in (name, "sg13g2"))
     assert all(one.parts_fj[part] > 0 for part in ("operands", "count", "sum", "accumulate"))
