@@ -16,11 +16,13 @@ import numpy as np
 
 from benchmarks.peers import peer
 from tests import reference
-from workloads import compiled, executor
+from workloads import compiled
 from workloads.compiled import Meter
-from workloads.executor import prepare, run_prepared
+from workloads.executor import run_prepared
+from workloads.layer_run import Emitted, run_layer
 from workloads.layers import Conv, Dense
 from workloads.network import Input, Network, Node
+from workloads.prepared import prepare
 from workloads.random_network import random_parameters
 from workloads.zoo import NETWORKS
 
@@ -72,10 +74,9 @@ def own_layer(layer: Conv | Dense) -> tuple[Callable[[], object], str]:
     rng = np.random.default_rng(1)
     prepared = prepare(random_parameters(network, rng), products=True)
     source = rng.integers(0, 2**layer.act_bits, size=(*source_shape(layer), 1)).astype(np.uint8)
-    parameters = prepared.encoded.parameters[layer.name]
 
-    def call() -> executor._Emitted:
-        return executor._contract(single, source, prepared, parameters)
+    def call() -> Emitted:
+        return run_layer(prepared, single, [source])
 
     return call, str(call().way)
 

@@ -14,7 +14,8 @@ import pandas as pd
 from dse.progress import Progress
 from dse.variants import MEASURED, load_array, load_network
 from workloads.encoded import EncodedNetwork
-from workloads.executor import prepare, run_prepared
+from workloads.executor import run_prepared
+from workloads.prepared import prepare
 
 TOP = 5
 BATCH = 256

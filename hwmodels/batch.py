@@ -236,7 +236,7 @@ def _reloads(tiling: Tiling, order: str) -> tuple[Ints, Ints]:
 
 
 def _stall(tiling: Tiling, order: str) -> Ints:
-    """Waits of the grid at the changes of tiles, kind by kind, as `hwmodels.analytical` adds them."""
+    """Waits of the grid at the changes of tiles, kind by kind, as `hwmodels.tile_waits` adds them."""
     changes = _weight_changes if order == WEIGHT else _activation_changes
     wait: Floats = np.zeros((1, 1, 1))
     for count, last, load in changes(tiling):

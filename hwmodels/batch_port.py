@@ -1,4 +1,4 @@
-"""Port cycles of a layer's tiles for arrays of designs: what `hwmodels.analytical` sums over blocks, from exact tables.
+"""Port cycles of a layer's tiles for arrays of designs: what `hwmodels.tiles` sums over blocks, from exact tables.
 
 Axes: (designs, channel tiles, blocks). How a block's rows are cut into bursts depends on few numbers (beats of a pixel, burst,
 one run a row or one a pixel), so every combination that occurs gets one table of prefix sums and all designs look up in it.

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """What does not depend on the loop order, over (designs, tiles, blocks): names as in `hwmodels.analytical`."""
+    """What does not depend on the loop order, over (designs, tiles, blocks): names as in `hwmodels.tiles`."""
 
     walk: Walk
     channel_tiles: Ints

@@ -1,18 +1,12 @@
-"""Bit-accurate inference over packed planes: the truth for values and for how often each action happens.
+"""Bit-accurate inference over packed planes, layer by layer (`workloads.layer_run`): the truth for values and actions.
 
-Everything between the quantized input and the affine output of the last layer is integer:
-
-    acc = sum_mk 2^(m+k) (n - 2 popcount(x_m xor w_k)) = (2^M - 1)(2^K - 1) n - 2 sum_mk 2^(m+k) popcount(x_m xor w_k).
-
-Weights with an offset o add o sum c_x, the row sum of the window, which is one popcount a plane word.
-Taps outside the map run as code words of zero bits, code -(2^M - 1), and what they added is taken back afterwards.
+Everything between the quantized input and the affine output of the last layer is integer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 from math import prod
 from types import MappingProxyType
 from typing import Any
@@ -20,67 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workloads import compiled, kernels
+from workloads import kernels
 from workloads.actions import Actions
-from workloads.encoded import Arrangement, Codes, EncodedNetwork, Parameters, Thresholds
-from workloads.encoding import (
-    Bits,
-    Floats,
-    Ints,
-    Words,
-    host_codes,
-    quantize_unsigned,
-    signed,
-    word_type,
-    words_per_window,
-)
-from workloads.kernels import Integers
-from workloads.layers import (
-    Add,
-    Concat,
-    Contraction,
-    Conv,
-    Dense,
-    Flatten,
-    Free,
-    Host,
-    Layer,
-    MatMul,
-    Move,
-    Shuffle,
-    Slice,
-    Upsample,
-    Vector,
-    Weighted,
-    ceil_div,
-    max_code,
-)
-from workloads.native import NativeWeights, native_sums, native_weights
+from workloads.encoded import Arrangement, EncodedNetwork, Parameters
+from workloads.encoding import Floats, Ints, host_codes, signed
+from workloads.layer_run import Emitted, run_layer
+from workloads.layers import Layer
 from workloads.network import Network
-from workloads.operands import Operand, operand, windows
-from workloads.products import Reals, product_sums, product_weights
+from workloads.prepared import Prepared, prepare
 
 BATCH_ELEMENTS = 2**22
 """Elements of the largest map that one batch may hold: ResNet-18 at 8 x 8 bits then stays near 300 MB (measured)."""
-
-MACHINE_CODE = "machine code"
-WAYS = ("branches", f"branches, {MACHINE_CODE}", "products", f"products, {MACHINE_CODE}")
-"""Branches: M K planes, xnor and popcount. Products: the same integers from products of codes, where that is faster."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An encoded network whose weights are packed for one word width: make it once, run it often."""
-
-    encoded: EncodedNetwork
-    width: int
-    operands: Mapping[str, Operand]
-    products: Mapping[str, Reals]
-    """Weight codes of the layers that are computed as integer products instead of branches."""
-    by_products: bool
-    """Whether layers may be computed as products of codes."""
-    natives: dict[str, NativeWeights | None]
-    """Weights as machine code reads them, laid out when a layer first needs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,21 +65,6 @@ def run(
     )
 
 
-def prepare(network: EncodedNetwork, *, width: int = 64, products: bool = False) -> Prepared:
-    """Repack all weights for words of `width` bits. Raises ValueError for a width that is not 8, 16, 32 or 64."""
-    word_type(width)
-    weighted = [layer for layer in network.network.layers if isinstance(layer, Conv | Dense)]
-    operands = {layer.name: operand(layer, network.parameters[layer.name], width) for layer in weighted}
-    weights = {layer.name: (layer, network.parameters[layer.name].weights) for layer in weighted}
-    codes = {
-        name: product_weights(layer, words)
-        for name, (layer, words) in weights.items()
-        if products and words is not None
-    }
-    chosen = {name: found for name, found in codes.items() if found is not None}
-    return Prepared(network, width, MappingProxyType(operands), MappingProxyType(chosen), products, {})
-
-
 def run_prepared(
     prepared: Prepared, inputs: npt.NDArray[Any], *, keep_integers: bool = False, batch: int | None = None
 ) -> Run:
@@ -166,16 +95,6 @@ def accuracy(outputs: npt.NDArray[Any], labels: npt.ArrayLike) -> float:
     return float((outputs.argmax(axis=1) == wanted).mean())
 
 
-@dataclass(frozen=True, slots=True)
-class _Emitted:
-    """What one layer gave: accumulators (channels, height, width, images), codes of the same shape if any, actions."""
-
-    sums: Integers
-    codes: Bits | None
-    actions: Actions
-    way: str | None = None
-
-
 def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
     encoded, network = prepared.encoded, prepared.encoded.network
     maps = {network.input.name: np.moveaxis(host_codes(encoded, inputs), 0, -1)}
@@ -183,7 +102,7 @@ def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
     leaving = encoded.arrangement.layers if encoded.arrangement else (network.output.name,)
     for node in network.nodes:
         name = node.layer.name
-        emitted = _layer(prepared, node.layer, [maps[source] for source in node.inputs])
+        emitted = run_layer(prepared, node.layer, [maps[source] for source in node.inputs])
         actions[name] = emitted.actions
         if emitted.way is not None:
             ways[name] = emitted.way
@@ -199,253 +118,7 @@ def _run_batch(prepared: Prepared, inputs: npt.NDArray[Any], keep: bool) -> Run:
     return Run(outputs=outputs, actions=MappingProxyType(actions), ways=ways, integers=integers, codes=kept)
 
 
-def _layer(prepared: Prepared, layer: Layer, sources: Sequence[Bits]) -> _Emitted:
-    parameters, width = prepared.encoded.parameters.get(layer.name, Parameters()), prepared.width
-    if isinstance(layer, Conv | Dense):
-        return _contract(layer, sources[0], prepared, parameters)
-    if isinstance(layer, MatMul):
-        return _multiply(layer, sources, parameters, width)
-    if isinstance(layer, Flatten):
-        return _passed(layer, np.ascontiguousarray(sources[0]).reshape(*layer.out_shape, -1), Actions())
-    if isinstance(layer, Concat | Shuffle | Slice):
-        return _passed(layer, _moved(layer, sources), _copied(layer, 1, width))
-    if isinstance(layer, Host):
-        return _passed(layer, _hosted(layer, sources, parameters), Actions())
-    return _vector(layer, sources, parameters, width)
-
-
-def _moved(layer: Move, sources: Sequence[Bits]) -> Bits:
-    if isinstance(layer, Concat):
-        return np.concatenate(sources)
-    if isinstance(layer, Shuffle):
-        return kernels.to_space(sources[0], layer.block)
-    channels, rows, cols = (slice(first, first + n) for first, n in zip(layer.start, layer.out_shape, strict=True))
-    return np.ascontiguousarray(sources[0][channels, rows, cols])
-
-
-def _hosted(layer: Host, sources: Sequence[Bits], parameters: Parameters) -> Bits:
-    """Codes to float32 values, the function of the layer, and its values to codes."""
-    function = parameters.host
-    if function is None:
-        raise ValueError(f"layer {layer.name!r}: must have a function that the host computes ({layer.function})")
-    values = []
-    for own, source in zip(function.operands, sources, strict=True):
-        real = own.step * (signed(source, layer.act_bits) + own.offset)
-        values.append(own.view.tensor(real.astype(np.float32)))
-    result = function.result
-    codes = Codes(bits=layer.out_bits, step=result.step, offset=result.offset, highest=result.highest)
-    return result.view.maps(quantize_unsigned(function(values), codes), layer.out_shape)
-
-
-def _vector(layer: Vector, sources: Sequence[Bits], parameters: Parameters, width: int) -> _Emitted:
-    if isinstance(layer, Add):
-        one, other = layer.multipliers
-        sums = one * sources[0].astype(np.int64) + other * sources[1].astype(np.int64)
-        return _summed(layer, sums, one + other, layer.additions, parameters, width)
-    if isinstance(layer, Upsample):
-        grown = kernels.resample(sources[0], layer.taps(0), layer.taps(1))
-        if layer.kind == "linear":
-            return _summed(layer, grown, prod(layer.denominators), layer.additions, parameters, width)
-        return _passed(layer, grown.astype(np.uint8), _copied(layer, 1, width))
-    window = prod(layer.kernel)
-    if layer.kind == "average":
-        sums = kernels.total(sources[0], layer.kernel, layer.stride)
-        return _summed(layer, sums, window, window, parameters, width)
-    # A window always holds a real position, so a padding of u = 0, the smallest code, never wins.
-    best = kernels.largest(kernels.pad(sources[0], layer.padding, 0), layer.kernel, layer.stride)
-    return _passed(layer, best, _copied(layer, window, width))
-
-
-def _contract(layer: Weighted, source: Bits, prepared: Prepared, parameters: Parameters) -> _Emitted:
-    """Sums by branches or by products, what masked taps added taken back, and on to thresholds."""
-    images, weights, width = source.shape[-1], prepared.operands[layer.name], prepared.width
-    actions = _contraction_actions(layer, weights.words.size, width)
-    native = _native(layer, prepared, actions.xnor_words * images)
-    if native is not None:
-        sums, way = native_sums(layer, source, native), f"{native.way}, {MACHINE_CODE}"
-    elif layer.name in prepared.products:
-        sums, way = product_sums(layer, source, prepared.products[layer.name], weights.dtype), "products"
-        compiled.METER.count(actions.xnor_words * images)
-    else:
-        sums, actions, way = _branch_sums(layer, windows(layer, source, width), weights, images)
-    sums = sums.reshape(layer.out_channels, -1, images)
-    kernels.add_columns(sums, weights.border, weights.correction)
-    return replace(_finish(layer, sums.reshape(*layer.out_shape, images), parameters, actions, width), way=way)
-
-
-def _native(layer: Weighted, prepared: Prepared, words: int) -> NativeWeights | None:
-    """The layer's weights for machine code, or None where numpy does it: too little work so far, no numba, too wide a sum."""
-    if not compiled.METER.passed(words):
-        return None
-    compiled.METER.count(words)
-    if layer.name not in prepared.natives:
-        planes = prepared.encoded.parameters[layer.name].weights
-        assert planes is not None  # `operand` has refused the layer without
-        prepared.natives[layer.name] = native_weights(layer, planes, products=prepared.by_products)
-    return prepared.natives[layer.name]
-
-
-def _branch_way(branches: kernels.BranchSums) -> str:
-    return f"branches, {MACHINE_CODE}" if branches.machine_code else "branches"
-
-
-def _branch_sums(layer: Weighted, read: Words, weights: Operand, images: int) -> tuple[Integers, Actions, str]:
-    """acc = max|x| max|c_w| n - 2 sum_mk 2^(m+k) popcount, where 2 sum <= 2 bound: `operand` chose the dtype."""
-    if layer.ternary:
-        planes = [kernels.branch_sums(weights.words[[plane]], read, weights.dtype) for plane in (0, 1)]
-        branches = replace(
-            planes[0],
-            sums=planes[0].sums + planes[1].sums,
-            xnor_words=2 * planes[0].xnor_words,
-            combines=2 * planes[0].combines,
-        )
-    else:
-        branches = kernels.branch_sums(weights.words, read, weights.dtype)
-    sums = branches.sums
-    sums *= -2
-    sums += layer.reduction * max_code(layer.act_bits) * sum(layer.plane_weights)
-    words, actions = branches.xnor_words // images, Actions()
-    if layer.weight_offset:
-        rows = kernels.code_sums(read, layer.reduction)
-        sums += (layer.weight_offset * rows[:, None]).astype(sums.dtype)
-        actions = Actions(correction_words=read.size // images, correction_adds=sums.size // images)
-    counted = Actions(
-        xnor_words=words,
-        accumulations=words,
-        combines=branches.combines // images,
-        activation_reads=words,
-        weight_reads=words,
-        activation_writes=read.size // images,
-        weight_writes=weights.words.size,
-    )
-    return sums, actions + counted, _branch_way(branches)
-
-
-def _multiply(layer: MatMul, sources: Sequence[Bits], parameters: Parameters, width: int) -> _Emitted:
-    """Two maps of codes, an image and head at a time; offsets of either add sums of the other."""
-    if layer.cached:
-        raise ValueError(f"layer {layer.name!r}: its second map must come from a layer to be executed, not from memory")
-    images = sources[0].shape[-1]
-    left, right = (_by_head(layer, sources[0], False), _by_head(layer, sources[1], layer.over == "positions"))
-    x, y = kernels.pack_axis(left, layer.act_bits, width), kernels.pack_axis(right, layer.weight_bits, width)
-    branches = kernels.branch_sums(y, x, np.int64)
-    sums = layer.reduction * max_code(layer.act_bits) * max_code(layer.weight_bits) - 2 * branches.sums
-    corrected = 0
-    if layer.weight_offset:
-        sums += layer.weight_offset * kernels.code_sums(x, layer.reduction)[:, None]
-        corrected += x.size
-    if layer.act_offset:
-        sums += layer.act_offset * kernels.code_sums(y, layer.reduction)[:, :, None]
-        corrected += y.size
-    sums += layer.reduction * layer.act_offset * layer.weight_offset
-    words = branches.xnor_words // images
-    actions = Actions(
-        xnor_words=words,
-        accumulations=words,
-        combines=branches.combines // images,
-        activation_reads=words,
-        weight_reads=words,
-        activation_writes=x.size // images,
-        weight_writes=y.size // images,
-        correction_words=corrected // images,
-        correction_adds=sums.size // images * (bool(layer.weight_offset) + bool(layer.act_offset)),
-    )
-    by_image = sums.reshape(images, *layer.out_shape).transpose(1, 2, 3, 0)
-    done = _finish(layer, np.ascontiguousarray(by_image), parameters, actions, width)
-    return replace(done, way=_branch_way(branches))
-
-
-def _by_head(layer: MatMul, source: Bits, over_positions: bool) -> Bits:
-    """(channels, 1, positions, images) as (images * heads, N, vectors)."""
-    heads = source.reshape(layer.heads, -1, *source.shape[2:]).transpose(3, 0, 1, 2)
-    if over_positions:
-        heads = heads.swapaxes(2, 3)
-    return np.ascontiguousarray(heads).reshape(-1, *heads.shape[2:])
-
-
-@lru_cache(maxsize=1024)
-def _contraction_actions(layer: Weighted, weight_words: int, width: int) -> Actions:
-    """What branches would have done, from sizes; the tests hold it equal to what they count."""
-    window, groups = words_per_window(layer, width), layer.groups if isinstance(layer, Conv) else 1
-    combines = layer.act_bits * layer.weight_bits * layer.out_channels * layer.positions
-    read, corrected = layer.act_bits * window * groups * layer.positions, bool(layer.weight_offset)
-    return Actions(
-        xnor_words=combines * window,
-        accumulations=combines * window,
-        combines=combines,
-        activation_reads=combines * window,
-        weight_reads=combines * window,
-        activation_writes=read,
-        weight_writes=weight_words,
-        correction_words=read * corrected,
-        correction_adds=layer.out_channels * layer.positions * corrected,
-    )
-
-
-def _summed(layer: Vector, added: Ints, weight: int, additions: int, parameters: Parameters, width: int) -> _Emitted:
-    """Sums of unsigned codes whose weights add up to `weight` to sums of odd codes, 2 sum(u) - weight (2^M - 1), and on."""
-    sums = 2 * added - weight * max_code(layer.act_bits)
-    return _finish(layer, sums, parameters, Actions(vector_words=_vector_words(layer, additions, width)), width)
-
-
-def _finish(
-    layer: Contraction | Vector, sums: Integers, parameters: Parameters, actions: Actions, width: int
-) -> _Emitted:
-    """Check the declared accumulator, then emit codes if the layer does."""
-    _check_fits(layer, sums, parameters.acc_bits)
-    if layer.out_bits is None or parameters.thresholds is None:
-        return _Emitted(sums, None, actions + Actions(output_writes=_plane_words(layer, layer.acc_bits, width)))
-    compares = layer.out_bits * prod(layer.out_shape)
-    emitted = kernels.emit(sums.reshape(len(sums), -1), *_levels(parameters.thresholds, sums.dtype))
-    written = Actions(threshold_compares=compares, output_writes=_plane_words(layer, layer.out_bits, width))
-    return _Emitted(sums, emitted.reshape(sums.shape), actions + written)
-
-
-def _copied(layer: Vector | Move, reads: int, width: int) -> Actions:
-    """Words that pass the vector unit, and the codes it writes."""
-    written = _plane_words(layer, layer.act_bits, width)
-    return Actions(vector_words=_vector_words(layer, reads, width), output_writes=written)
-
-
-def _passed(layer: Vector | Move | Free, passed: Bits, actions: Actions) -> _Emitted:
-    return _Emitted(signed(passed, layer.out_bits or 0), passed, actions)
-
-
-@lru_cache(maxsize=1024)
-def _levels(thresholds: Thresholds, dtype: np.dtype[Any]) -> tuple[Integers, Integers]:
-    """Signs and levels in the dtype of the sums; levels beyond its range compare as its largest and smallest value do.
-
-    Exact because no sum reaches either end: int32 sums stay within +-2^30.
-    """
-    ends = np.iinfo(dtype)
-    values = thresholds.values
-    if values.min() < ends.min or values.max() > ends.max:
-        values = np.clip(values, ends.min, ends.max)
-    return thresholds.sign.astype(dtype), values.astype(dtype)
-
-
-def _check_fits(layer: Contraction | Vector, sums: Integers, declared: int | None) -> None:
-    """Raise OverflowError if a sum needs more than the declared bits; the default width is a bound and always fits."""
-    if declared is None or declared >= layer.acc_bits:
-        return
-    needed = max(int(sums.max()), ~int(sums.min()), 0).bit_length() + 1
-    if needed > declared:
-        raise OverflowError(
-            f"layer {layer.name!r}: the accumulator must have {needed} bits for these inputs, not {declared}"
-        )
-
-
-def _vector_words(layer: Vector | Move, taps: int, width: int) -> int:
-    """Plane words of `taps` maps of the output's size."""
-    return taps * layer.act_bits * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
-
-
-def _plane_words(layer: Layer, planes: int, width: int) -> int:
-    """Plane words of an emitted map, channel-last: positions * ceil(channels / width) * planes."""
-    return planes * prod(layer.out_shape[1:]) * ceil_div(layer.out_shape[0], width)
-
-
-def _outputs(layer: Layer, emitted: _Emitted, parameters: Parameters) -> Floats:
+def _outputs(layer: Layer, emitted: Emitted, parameters: Parameters) -> Floats:
     """value = scale * (x + shift) + bias per channel, x the codes or else the sums: the first floats since the input was quantized."""
     codes = None if emitted.codes is None else signed(emitted.codes, layer.out_bits or 0)
     exact, affine = _images_first(emitted.sums if codes is None else codes), parameters.affine

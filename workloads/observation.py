@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from workloads.encoded import EncodedNetwork
 from workloads.encoding import Ints, Words, unsigned
-from workloads.executor import prepare, run_prepared
+from workloads.executor import run_prepared
 from workloads.layers import Contraction, Conv, Dense, Layer, Weighted, signed_bits
 from workloads.operands import windows
+from workloads.prepared import prepare
 
 SAMPLED = 64
 """Positions and output channels, spread evenly, whose products are observed one by one."""

@@ -18,9 +18,11 @@ from workloads import compiled, kernels, native
 from workloads.compiled import Meter
 from workloads.encoded import EncodedNetwork, Parameters
 from workloads.encoding import encode_weights
-from workloads.executor import WAYS, Run, prepare, run_prepared
+from workloads.executor import Run, run_prepared
+from workloads.layer_run import WAYS
 from workloads.layers import Conv, Dense, Layer, max_code
 from workloads.operands import operand, windows
+from workloads.prepared import prepare
 from workloads.products import product_sums
 from workloads.random_network import random_parameters
 

@@ -10,9 +10,10 @@ import pytest
 from workloads.actions import Actions, total
 from workloads.encoded import Affine, Codes, EncodedNetwork, Parameters, Thresholds
 from workloads.encoding import encode_weights
-from workloads.executor import accuracy, prepare, run, run_prepared
+from workloads.executor import accuracy, run, run_prepared
 from workloads.layers import Add, Conv, Dense, Flatten, Layer, Pool
 from workloads.network import Input, Network, Node
+from workloads.prepared import prepare
 from workloads.random_network import random_parameters
 
 

@@ -10,8 +10,9 @@ import pytest
 from tests.agreement.engines import alone
 from tests.hwmodels.samples import random_conv, random_layer
 from workloads import products
-from workloads.executor import prepare, run
+from workloads.executor import run
 from workloads.layers import Conv, Dense
+from workloads.prepared import prepare
 from workloads.random_network import random_parameters
 
 
